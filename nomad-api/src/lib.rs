@@ -1,0 +1,1 @@
+//! Nomad's HTTP shape: types, routes, error table, and a typed client.

@@ -1,0 +1,1 @@
+//! The node's half: fingerprints, allocation and task runners, and their hooks.

@@ -1,0 +1,1 @@
+//! How a task is run on this machine: the driver contract, raw_exec and mock_driver.

@@ -1,0 +1,1 @@
+//! HCL2 job files to jobs, with errors that point at the place.

@@ -1,0 +1,1 @@
+//! The only home of generated protobuf and gRPC code, and its conversions.

@@ -1,0 +1,1 @@
+//! Consensus on raft-rs: a sans-I/O core and the async driver around it.

@@ -1,0 +1,1 @@
+//! Pure scheduling: cluster view and evaluation in, plan and reasons out.

@@ -1,0 +1,1 @@
+//! The server: evaluation broker, workers, plan applier and the leader's control loops.

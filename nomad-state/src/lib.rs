@@ -1,0 +1,1 @@
+//! Tables of immutable values, deterministic apply, snapshots and watches.

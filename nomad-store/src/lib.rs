@@ -1,0 +1,1 @@
+//! Durable log and key-value storage: traits, an in-memory and a RocksDB implementation.

@@ -1,0 +1,1 @@
+//! One process per node that owns every task process, its cgroup, pipes and log files.

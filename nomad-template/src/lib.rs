@@ -1,0 +1,1 @@
+//! Template rendering: engines, runner and the in-memory BufferedConn.
