@@ -1,0 +1,125 @@
+//! Reading, writing and canonicalizing submissions.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use super::{DecodeError, Job, decode};
+
+const LIMIT: usize = 1 << 20;
+
+/// The recorded answers of the group `parsing`, or `None` with a word to the reader where they are absent.
+fn recordings() -> Option<Value> {
+    let shared = std::env::var_os("NOMAD_SHARED")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")), PathBuf::from);
+    let path = shared.join("conformance/golden/a.json");
+    match std::fs::read(&path) {
+        Ok(text) => Some(serde_json::from_slice::<Value>(&text).unwrap()["parsing"].clone()),
+        Err(_) => {
+            eprintln!("skipped: no recordings at {}", path.display());
+            None
+        }
+    }
+}
+
+#[test]
+fn every_recorded_job_is_read_and_written_unchanged() {
+    let Some(parsing) = recordings() else { return };
+    let mut seen = 0;
+    for (name, step) in parsing.as_object().unwrap() {
+        let recorded = &step["json"];
+        if recorded.get("TaskGroups").is_none() {
+            continue;
+        }
+        let job: Job = decode(recorded.to_string().as_bytes(), LIMIT).unwrap();
+        assert_eq!(serde_json::to_value(&job).unwrap(), *recorded, "{name}");
+        seen += 1;
+    }
+    assert!(seen >= 8, "only {seen} jobs among the recordings");
+}
+
+#[test]
+fn canonicalizing_gives_the_recorded_canonical_job() {
+    let Some(parsing) = recordings() else { return };
+    let plain = parsing["full-not-canonical"]["json"].to_string();
+    let mut job: Job = decode(plain.as_bytes(), LIMIT).unwrap();
+    job.canonicalize();
+    assert_eq!(serde_json::to_value(&job).unwrap(), parsing["full"]["json"]);
+}
+
+#[test]
+fn canonical_jobs_stay_as_they_are() {
+    let Some(parsing) = recordings() else { return };
+    for name in ["full", "service", "batch", "periodic", "system", "functions"] {
+        let recorded = &parsing[name]["json"];
+        let mut job: Job = decode(recorded.to_string().as_bytes(), LIMIT).unwrap();
+        job.canonicalize();
+        assert_eq!(serde_json::to_value(&job).unwrap(), *recorded, "{name}");
+    }
+}
+
+#[test]
+fn keys_match_in_any_case_and_unknown_ones_are_passed_over() {
+    let job: Job = decode(
+        br#"{"iD": "a", "TASKGROUPS": [null, {"name": "g", "COUNT": 2, "colour": {"x": [1]}}], "priority": null}"#,
+        LIMIT,
+    )
+    .unwrap();
+    assert_eq!(job.id.as_deref(), Some("a"));
+    let groups = job.task_groups.unwrap();
+    assert_eq!(groups.len(), 1);
+    assert_eq!(groups[0].count, Some(2));
+    assert_eq!(job.priority, None);
+}
+
+#[test]
+fn only_the_first_value_is_read() {
+    let job: Job = decode(br#"{"ID": "a"} and more"#, LIMIT).unwrap();
+    assert_eq!(job.id.as_deref(), Some("a"));
+}
+
+#[test]
+fn wrong_types_are_refused() {
+    for body in [
+        json!({"Priority": "high"}),
+        json!({"Priority": 1.5}),
+        json!({"Priority": 1e30}),
+        json!({"TaskGroups": {}}),
+        json!({"TaskGroups": [{"ShutdownDelay": "30s"}]}),
+        json!({"Affinities": [{"Weight": 200}]}),
+        json!({"Meta": {"a": 1}}),
+        json!({"Payload": "!"}),
+    ] {
+        let error = decode::<Job>(body.to_string().as_bytes(), LIMIT).unwrap_err();
+        assert!(matches!(error, DecodeError::Type(_)), "{body}: {error}");
+    }
+}
+
+#[test]
+fn syntax_errors_have_gos_words() {
+    for (body, text) in [
+        ("{nope", "invalid character 'n' looking for beginning of object key string"),
+        ("", "EOF"),
+        ("{", "unexpected EOF"),
+        ("{\"a\":1", "unexpected EOF"),
+        ("{\"a\" 1}", "invalid character '1' after object key"),
+        ("{\"a\":1 2}", "invalid character '2' after object key:value pair"),
+        ("[1 2]", "invalid character '2' after array element"),
+        ("[1,]", "invalid character ']' looking for beginning of value"),
+        ("nul1", "invalid character '1' in literal null (expecting 'l')"),
+        ("\"\\x\"", "invalid character 'x' in string escape code"),
+        ("\"\n\"", "invalid character '\\n' in string literal"),
+        ("-x", "invalid character 'x' in numeric literal"),
+        ("1.x", "invalid character 'x' after decimal point in numeric literal"),
+        ("1ex", "invalid character 'x' in exponent of numeric literal"),
+    ] {
+        assert_eq!(decode::<Job>(body.as_bytes(), LIMIT).unwrap_err().to_string(), text, "{body}");
+    }
+}
+
+#[test]
+fn size_and_depth_are_bounded() {
+    assert_eq!(decode::<Job>(&[b' '; 10], 5), Err(DecodeError::TooLarge { limit: 5 }));
+    let deep = format!("{{\"Meta\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    assert!(decode::<Job>(deep.as_bytes(), LIMIT).is_err());
+}
