@@ -75,22 +75,16 @@ pub(super) fn measure(binary: &Path) -> Vec<Figure> {
         Ok(())
     });
     phase("latency", || {
-        with_agent(binary, |c| {
-            let _: () = values[1] = latency(c)?;
-            Ok(())
-        })
+        values[1] = with_agent(binary, latency)?;
+        Ok(())
     });
     phase("batch", || {
-        with_agent(binary, |c| {
-            let _: () = values[2] = batch(c)?;
-            Ok(())
-        })
+        values[2] = with_agent(binary, batch)?;
+        Ok(())
     });
     phase("writes", || {
-        with_agent(binary, |c| {
-            let _: () = values[7] = writes(c)?;
-            Ok(())
-        })
+        values[7] = with_agent(binary, writes)?;
+        Ok(())
     });
     let figure = |((name, unit, bar), value): (&(&str, &str, Bar), f64)| Figure {
         name: (*name).to_owned(),
@@ -108,7 +102,7 @@ fn phase(name: &str, work: impl FnOnce() -> Result<()>) {
     }
 }
 
-fn with_agent(binary: &Path, work: impl FnOnce(&mut Client) -> Result<()>) -> Result<()> {
+fn with_agent<T>(binary: &Path, work: impl FnOnce(&mut Client) -> Result<T>) -> Result<T> {
     let mut agent = Agent::start(binary, &[], Ports::Free)?;
     agent.wait_ready(READY_LIMIT)?;
     work(&mut agent.client())

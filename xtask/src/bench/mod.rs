@@ -191,9 +191,16 @@ fn run_targets(
 }
 
 fn run_e2e(ws: &Workspace, against: &[PathBuf]) -> Result<bool> {
-    setup::ensure(ws)?;
-    println!("   building the release binary");
-    let ours = crate::quickstart::build_release(ws, &ws.target.join("xtask-logs/bench-build.log"))?;
+    let ours = if let Some(path) = std::env::var_os("NOMAD_BIN") {
+        println!("   ours is NOMAD_BIN={}", path.display());
+        PathBuf::from(path)
+            .canonicalize()
+            .context("find NOMAD_BIN")?
+    } else {
+        setup::ensure(ws)?;
+        println!("   building the release binary");
+        crate::quickstart::build_release(ws, &ws.target.join("xtask-logs/bench-build.log"))?
+    };
     let mut columns = vec![("ours".to_owned(), e2e::measure(&ours))];
     for path in against {
         println!("   now {}", path.display());

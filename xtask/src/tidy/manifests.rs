@@ -56,7 +56,8 @@ pub(super) fn check(file: &TextFile, map: &Map) -> Vec<Finding> {
     {
         // A crate that names itself does so to turn on features for its own tests.
         let itself = e.value.contains("path = \".\"");
-        let shared = itself || e.key.ends_with(".workspace") || e.value.contains("workspace = true");
+        let shared =
+            itself || e.key.ends_with(".workspace") || e.value.contains("workspace = true");
         if !shared {
             let hint =
                 "put its version into [workspace.dependencies] and write `.workspace = true` here";

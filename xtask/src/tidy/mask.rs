@@ -100,7 +100,10 @@ fn char_end(bytes: &[u8], from: usize) -> usize {
     if bytes.get(from + 1) == Some(&b'\\') {
         // The escaped character itself may be a quote.
         let rest = bytes.get(from + 3..).unwrap_or_default();
-        return rest.iter().position(|b| *b == b'\'').map_or(from, |n| from + 3 + n + 1);
+        return rest
+            .iter()
+            .position(|b| *b == b'\'')
+            .map_or(from, |n| from + 3 + n + 1);
     }
     // One character, of up to four bytes.
     let width = match bytes.get(from + 1) {
