@@ -1,1 +1,5 @@
-//! The node's half: fingerprints, allocation and task runners, and their hooks.
+//! The node's half: fingerprints, allocation and task runners with their hooks, restore after a restart, status upward.
+//!
+//! Layer: L3.
+
+pub mod machine;
