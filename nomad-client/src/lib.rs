@@ -2,4 +2,5 @@
 //!
 //! Layer: L3.
 
+pub mod env;
 pub mod machine;
