@@ -47,3 +47,8 @@ pub const JOURNAL_NAME: &str = "supervisor.journal";
 pub const LOCK_NAME: &str = "supervisor.lock";
 /// Name of the file that takes the supervisor's own messages.
 pub const LOG_NAME: &str = "supervisor.log";
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -29,7 +29,7 @@ use state::Supervisor;
 /// How long a new supervisor waits for one that is about to end.
 const LOCK_PATIENCE: Duration = Duration::from_secs(3);
 /// How long a supervisor without tasks and clients lives by default.
-const DEFAULT_IDLE_EXIT: Duration = Duration::from_secs(60);
+const DEFAULT_IDLE_EXIT: Duration = Duration::from_mins(1);
 
 /// Settings of a supervisor.
 #[derive(Debug, Clone)]

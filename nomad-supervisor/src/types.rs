@@ -199,15 +199,14 @@ impl ExitStatus {
 
     /// Reads the status word of `wait(2)`.
     pub(crate) fn from_wait_status(raw: i32) -> Self {
-        if raw & 0x7f == 0 {
-            Self::Exited {
+        match raw & 0x7f {
+            0 => Self::Exited {
                 code: (raw >> 8) & 0xff,
-            }
-        } else {
-            Self::Signaled {
-                signal: raw & 0x7f,
+            },
+            signal => Self::Signaled {
+                signal,
                 core_dumped: raw & 0x80 != 0,
-            }
+            },
         }
     }
 }

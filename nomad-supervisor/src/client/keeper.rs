@@ -72,7 +72,7 @@ impl Keeper {
 fn open_fifos(logs: &LogSpec) -> Vec<File> {
     let open = |stream: &str| {
         let path = logs.dir.join(format!(".{}.{stream}.fifo", logs.task));
-        let flags = (libc::O_NONBLOCK | libc::O_NOFOLLOW) as i32;
+        let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
         let file = OpenOptions::new()
             .read(true)
             .custom_flags(flags)

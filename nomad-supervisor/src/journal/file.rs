@@ -126,7 +126,7 @@ mod tests {
         journal
             .append(&Record::Removed { id: task(1).id })
             .expect("append");
-        fs::OpenOptions::new()
+        OpenOptions::new()
             .append(true)
             .open(&path)
             .expect("open")

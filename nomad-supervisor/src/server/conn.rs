@@ -169,7 +169,9 @@ fn dispatch(supervisor: &Rc<Supervisor>, client: &Rc<Client>, seq: u64, request:
         Request::Shutdown { kill_tasks } => later(supervisor, client, seq, async move |s| {
             let tasks: Vec<_> = s.tasks.borrow().values().cloned().collect();
             if kill_tasks {
-                tasks.iter().for_each(|t| t.kill_all());
+                for task in &tasks {
+                    task.kill_all();
+                }
                 for task in tasks {
                     task.kill(libc::SIGKILL, Duration::ZERO).await?;
                     task.remove(&s).await?;

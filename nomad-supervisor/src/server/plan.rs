@@ -36,7 +36,10 @@ pub(super) fn image(
 ) -> Result<Image, Refusal> {
     for (what, path) in [("command", command), ("working directory", cwd)] {
         if !path.is_absolute() {
-            return Err(invalid(format!("{what} {path:?} is not an absolute path")));
+            return Err(invalid(format!(
+                "{what} {} is not an absolute path",
+                path.display()
+            )));
         }
     }
     let path = c_string("command", command.as_os_str().as_bytes())?;
@@ -141,11 +144,11 @@ mod tests {
         };
         assert_eq!(
             of("sh", "", &none, "/").unwrap_err(),
-            "command \"sh\" is not an absolute path"
+            "command sh is not an absolute path"
         );
         assert_eq!(
             of("/sh", "", &none, "x").unwrap_err(),
-            "working directory \"x\" is not an absolute path"
+            "working directory x is not an absolute path"
         );
         assert_eq!(
             of("/sh", "a\0b", &none, "/").unwrap_err(),

@@ -68,33 +68,48 @@ pub(super) async fn pump(supervisor: Rc<Supervisor>, id: Rc<str>, stream: Rc<Ref
                 }
             }
             Err(error) => {
-                let now = Instant::now();
-                let state = trouble.get_or_insert(Trouble {
-                    since: now,
-                    reported: None,
-                    dropped: 0,
-                });
-                let mut stream = stream.borrow_mut();
-                if now - state.since >= DISK_PATIENCE {
-                    state.dropped += stream
-                        .discard(&mut supervisor.scratch.borrow_mut())
-                        .unwrap_or(0);
-                }
-                if state.reported.is_none_or(|at| now - at >= REPORT_INTERVAL) {
-                    let message = error.to_string();
-                    let dropped_bytes = std::mem::take(&mut state.dropped);
-                    state.reported = Some(now);
-                    tracing::warn!(%id, stream = stream.kind.as_str(), message, dropped_bytes, "output cannot be written");
-                    supervisor.emit(Event::LogError {
-                        id: id.to_string(),
-                        stream: stream.kind,
-                        message,
-                        dropped_bytes,
-                    });
-                }
-                drop(stream);
+                let trouble = trouble.get_or_insert_with(Trouble::new);
+                trouble.handle(&supervisor, &id, &mut stream.borrow_mut(), &error);
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
+        }
+    }
+}
+
+impl Trouble {
+    fn new() -> Self {
+        Self {
+            since: Instant::now(),
+            reported: None,
+            dropped: 0,
+        }
+    }
+
+    /// Throws output away when it has waited long enough, and tells about it now and then.
+    fn handle(
+        &mut self,
+        supervisor: &Supervisor,
+        id: &str,
+        stream: &mut Stream,
+        error: &std::io::Error,
+    ) {
+        let now = Instant::now();
+        if now - self.since >= DISK_PATIENCE {
+            self.dropped += stream
+                .discard(&mut supervisor.scratch.borrow_mut())
+                .unwrap_or(0);
+        }
+        if self.reported.is_none_or(|at| now - at >= REPORT_INTERVAL) {
+            self.reported = Some(now);
+            let message = error.to_string();
+            let dropped_bytes = std::mem::take(&mut self.dropped);
+            tracing::warn!(%id, stream = stream.kind.as_str(), message, dropped_bytes, "output cannot be written");
+            supervisor.emit(Event::LogError {
+                id: id.to_owned(),
+                stream: stream.kind,
+                message,
+                dropped_bytes,
+            });
         }
     }
 }

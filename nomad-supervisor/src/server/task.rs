@@ -19,7 +19,7 @@ use crate::types::{Event, ExitStatus, KillSpec, TaskExit, TaskHandle, TaskInfo};
 use crate::wire::{ErrorKind, Refusal, Reply};
 
 /// How long the exit status of a process that is not our child may take to become known.
-const STATUS_PATIENCE: Duration = Duration::from_secs(1);
+const STATUS_PATIENCE: Duration = Duration::from_secs(3);
 /// How long after SIGKILL a process may take to be gone.
 const KILL_PATIENCE: Duration = Duration::from_secs(15);
 /// How long a cgroup may take to become empty after its processes were killed.

@@ -88,8 +88,8 @@ fn reap_foreign(pidfd: BorrowedFd<'_>, pid: i32, start_time_ticks: u64) -> Ended
     }
     match proc::stat(pid) {
         Ok(stat) if stat.start_time_ticks == start_time_ticks => match stat.state {
-            // A zombie shows its status to those who may trace it and 0 to others, so 0 proves nothing.
-            'Z' if stat.exit_code != 0 => {
+            // A zombie shows its status to those who may trace it and 0 to others, so 0 alone proves nothing.
+            'Z' if stat.exit_code != 0 || proc::may_trace(pid) => {
                 Ended::Status(ExitStatus::from_wait_status(stat.exit_code))
             }
             'Z' | 'X' | 'x' => Ended::Unknown,

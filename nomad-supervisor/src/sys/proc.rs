@@ -45,6 +45,11 @@ fn parse_stat(text: &str) -> Option<Stat> {
     })
 }
 
+/// Whether the kernel shows us all of `/proc/PID/stat`: these links ask for the same permission.
+pub(crate) fn may_trace(pid: i32) -> bool {
+    fs::read_link(format!("/proc/{pid}/ns/user")).is_ok()
+}
+
 /// The identity of this boot of the machine, or an empty string where the kernel does not tell.
 pub(crate) fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id")
