@@ -1,0 +1,330 @@
+//! Requests under way: proposals, reads, membership changes, transfers.
+
+use std::collections::BTreeMap;
+
+use nomad_store::LogPosition;
+use tokio::time::Instant;
+
+use super::apply::Replies;
+use super::{Driver, Retry, Waiting};
+use crate::core::Change;
+use crate::error::{CoreError, FatalError, RaftError};
+use crate::handle::{Applied, Control, PeerStatus, Read, Reply, Status};
+use crate::state_machine::Committed;
+
+/// Membership changes that wait for one under way.
+const MAX_RETRIES: usize = 64;
+
+pub(super) struct Requests<O> {
+    proposals: Waiting<O>,
+    changes: BTreeMap<u64, Reply<u64>>,
+    retry: Retry,
+    /// The transfer under way: to whom, and who waits.
+    transfer: Option<(u64, Reply<u64>)>,
+    /// Reads that wait for a quorum, by the number given to the core.
+    asked: BTreeMap<u64, Vec<Read>>,
+    next_read: u64,
+    /// Reads that wait until an index is applied.
+    barriers: BTreeMap<u64, Vec<Reply<u64>>>,
+}
+
+impl<O> Default for Requests<O> {
+    fn default() -> Self {
+        Self {
+            proposals: BTreeMap::new(),
+            changes: BTreeMap::new(),
+            retry: Retry::new(),
+            transfer: None,
+            asked: BTreeMap::new(),
+            next_read: 0,
+            barriers: BTreeMap::new(),
+        }
+    }
+}
+
+impl<O> Requests<O> {
+    /// Proposals under way.
+    pub(super) fn proposals(&self) -> usize {
+        self.proposals.len()
+    }
+
+    pub(super) fn add_proposals(&mut self, first: LogPosition, replies: Vec<Reply<Applied<O>>>) {
+        for (index, reply) in (first.index..).zip(replies) {
+            self.proposals.insert(index, (first.term, reply));
+        }
+    }
+
+    /// The replies to entries that are now committed. A proposal whose index another leader's entry took has failed.
+    pub(super) fn take_committed(&mut self, committed: &[Committed]) -> Replies<O> {
+        let mut out = Vec::new();
+        if self.proposals.is_empty() {
+            return out;
+        }
+        for entry in committed {
+            if let Some((term, reply)) = self.proposals.remove(&entry.index) {
+                if term == entry.term {
+                    out.push((entry.index, reply));
+                } else {
+                    let _ = reply.send(Err(RaftError::LeadershipLost));
+                }
+            }
+        }
+        out
+    }
+
+    /// Membership changes at these indices came into effect.
+    pub(super) fn changed(&mut self, indices: &[u64]) {
+        for index in indices {
+            if let Some(reply) = self.changes.remove(index) {
+                let _ = reply.send(Ok(*index));
+            }
+        }
+    }
+
+    pub(super) fn leadership_lost(&mut self) {
+        for (_, (_, reply)) in std::mem::take(&mut self.proposals) {
+            let _ = reply.send(Err(RaftError::LeadershipLost));
+        }
+        for (_, reply) in std::mem::take(&mut self.changes) {
+            let _ = reply.send(Err(RaftError::LeadershipLost));
+        }
+        for (_, _, reply) in self.retry.drain(..) {
+            let _ = reply.send(Err(RaftError::NotLeader { leader: None }));
+        }
+        if let Some((to, reply)) = self.transfer.take() {
+            let _ = reply.send(Ok(to));
+        }
+    }
+
+    /// A read may be answered when `index` is applied.
+    pub(super) fn read_ready(&mut self, id: u64, index: u64, applied: u64) {
+        let reads = self.asked.remove(&id).unwrap_or_default();
+        for read in reads {
+            if applied >= index {
+                let _ = read.reply.send(Ok(index));
+            } else {
+                self.barriers.entry(index).or_default().push(read.reply);
+            }
+        }
+    }
+
+    pub(super) fn read_failed(&mut self, id: u64, leader: Option<u64>) {
+        for read in self.asked.remove(&id).unwrap_or_default() {
+            let _ = read.reply.send(Err(RaftError::NotLeader { leader }));
+        }
+    }
+}
+
+impl<O: Send + 'static> Driver<O> {
+    /// Takes reads that wait, so that they share one question to the quorum.
+    pub(super) fn on_reads(&mut self, first: Read) {
+        let mut reads = vec![first];
+        while let Ok(read) = self.inputs.reads.try_recv() {
+            reads.push(read);
+        }
+        self.requests.next_read += 1;
+        let id = self.requests.next_read;
+        let now = self.now();
+        match self.core.read(id, now) {
+            Ok(()) => {
+                self.requests.asked.insert(id, reads);
+            }
+            Err(error) => {
+                let error = RaftError::from(error);
+                for read in reads {
+                    let _ = read.reply.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    /// Gives up reads whose question or answer was lost.
+    pub(super) fn expire_reads(&mut self) {
+        if self.requests.asked.is_empty() {
+            return;
+        }
+        let now = Instant::now();
+        let core = &mut self.core;
+        self.requests.asked.retain(|id, reads| {
+            // Dropping a reply tells nobody: whoever is late has stopped waiting by its own clock.
+            reads.retain(|read| read.deadline > now && !read.reply.is_closed());
+            if reads.is_empty() {
+                core.cancel_read(*id);
+            }
+            !reads.is_empty()
+        });
+    }
+
+    pub(super) fn release_barriers(&mut self, applied: u64) {
+        while let Some(entry) = self.requests.barriers.first_entry() {
+            if *entry.key() > applied {
+                break;
+            }
+            let (index, replies) = entry.remove_entry();
+            for reply in replies {
+                let _ = reply.send(Ok(index));
+            }
+        }
+    }
+
+    pub(super) fn on_control(&mut self, control: Control) -> Result<(), FatalError> {
+        match control {
+            Control::Bootstrap(members, reply) => self.on_bootstrap(members, reply)?,
+            Control::Change(changes, deadline, reply) => {
+                self.on_change(changes, deadline, reply)?;
+            }
+            Control::Transfer(to, _deadline, reply) => match self.core.transfer(to) {
+                Ok(to) if to == self.config.id => {
+                    let _ = reply.send(Ok(to));
+                }
+                Ok(to) => {
+                    if let Some((_, older)) = self.requests.transfer.replace((to, reply)) {
+                        let _ = older.send(Err(RaftError::Membership(
+                            "replaced by a later transfer".into(),
+                        )));
+                    }
+                }
+                Err(error) => {
+                    let _ = reply.send(Err(error.into()));
+                }
+            },
+            Control::Snapshot(reply) => self.on_snapshot_request(reply),
+            Control::Status(reply) => {
+                let _ = reply.send(Ok(self.status()));
+            }
+            Control::SetSnapshots {
+                threshold,
+                interval,
+            } => {
+                self.config.snapshot_threshold = threshold;
+                self.config.snapshot_interval = interval;
+            }
+            Control::Shutdown => self.shutdown = true,
+        }
+        Ok(())
+    }
+
+    fn on_bootstrap(
+        &mut self,
+        members: BTreeMap<u64, crate::PeerInfo>,
+        reply: Reply<()>,
+    ) -> Result<(), FatalError> {
+        if !self.core.membership().is_empty() || self.core.last_index() > 0 {
+            let _ = reply.send(Err(RaftError::AlreadyBootstrapped));
+            return Ok(());
+        }
+        if members.is_empty() || members.contains_key(&0) {
+            let _ = reply.send(Err(RaftError::Membership(
+                "a cluster needs at least one member, and none may be 0".into(),
+            )));
+            return Ok(());
+        }
+        // Nothing is under way in an empty log, so this short write may happen here.
+        crate::Core::bootstrap(&*self.log, members)?;
+        self.core = crate::Core::open(
+            super::core_config(&self.config),
+            std::sync::Arc::clone(&self.log),
+            None,
+            self.snapshots.path(),
+        )?;
+        self.applier.start_at(self.core.base());
+        self.transport.members_changed(self.core.membership());
+        let _ = reply.send(Ok(()));
+        Ok(())
+    }
+
+    fn on_change(
+        &mut self,
+        changes: Vec<Change>,
+        deadline: Instant,
+        reply: Reply<u64>,
+    ) -> Result<(), FatalError> {
+        match self.core.change_membership(&changes) {
+            Ok(position) => {
+                self.requests.changes.insert(position.index, reply);
+            }
+            Err(CoreError::MembershipBusy) if self.requests.retry.len() < MAX_RETRIES => {
+                self.requests.retry.push_back((changes, deadline, reply));
+            }
+            Err(CoreError::Fatal(error)) => return Err(error),
+            Err(error) => {
+                let _ = reply.send(Err(error.into()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries membership changes that had to wait for another one.
+    pub(super) fn retry_changes(&mut self) -> Result<(), FatalError> {
+        let now = Instant::now();
+        for _ in 0..self.requests.retry.len() {
+            let Some((changes, deadline, reply)) = self.requests.retry.pop_front() else {
+                break;
+            };
+            if deadline > now && !reply.is_closed() {
+                self.on_change(changes, deadline, reply)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails a transfer that the other server did not take up.
+    pub(super) fn check_transfer(&mut self) {
+        if self.requests.transfer.is_some()
+            && !self.core.transferring()
+            && let Some((to, reply)) = self.requests.transfer.take()
+        {
+            let _ = reply.send(Err(RaftError::Membership(format!(
+                "server {to} did not take over in time"
+            ))));
+        }
+    }
+
+    fn status(&self) -> Status {
+        let core = &self.core;
+        let membership = core.membership().clone();
+        let peers = membership
+            .voters
+            .iter()
+            .chain(&membership.voters_outgoing)
+            .chain(&membership.learners)
+            .chain(&membership.learners_next)
+            .copied()
+            .collect::<std::collections::BTreeSet<u64>>()
+            .into_iter()
+            .map(|id| {
+                let progress = core.progress(id);
+                PeerStatus {
+                    id,
+                    info: membership.peers.get(&id).cloned().unwrap_or_default(),
+                    voter: membership.is_voter(id),
+                    matched: progress.map(|p| p.matched),
+                    active: progress.map(|p| p.active),
+                    snapshot: progress.map(|p| p.snapshot),
+                }
+            })
+            .collect();
+        Status {
+            id: core.id(),
+            role: core.role(),
+            leadership: core.leadership(),
+            commit_index: core.commit_index(),
+            applied_index: self
+                .shared
+                .applied
+                .load(std::sync::atomic::Ordering::Acquire),
+            first_index: core.base().index + 1,
+            last_index: core.last_index(),
+            snapshot: core
+                .snapshot()
+                .map(nomad_store::SnapshotMeta::position)
+                .unwrap_or_default(),
+            last_contact: core
+                .leader()
+                .map(|_| self.config.tick() * core.ticks_since_leader() as u32),
+            membership,
+            peers,
+            proposals: self.requests.proposals(),
+        }
+    }
+}
