@@ -2,5 +2,8 @@
 //!
 //! Layer: L3.
 
+pub mod config;
 pub mod env;
+pub mod fingerprint;
 pub mod machine;
+pub mod signals;

@@ -20,6 +20,7 @@ use std::sync::Arc;
 use nomad_core::job::StringMap;
 use nomad_core::node::Node;
 
+pub(crate) use self::builder::cpu_list;
 pub use self::builder::{Dirs, EnvInput, build};
 pub use self::config::{ConfigError, evaluate_config};
 pub use self::names::{DEFAULT_DENYLIST, clean_key, filter_agent_env};

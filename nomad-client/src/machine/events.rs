@@ -76,10 +76,10 @@ pub fn started(now: Timestamp) -> TaskEvent {
 pub fn terminated(now: Timestamp, exit: &ExitReport) -> TaskEvent {
     let mut text = format!("Exit Code: {}", exit.code);
     if exit.signal != 0 {
-        text.push_str(&format!(", Signal: {}", exit.signal));
+        text += &format!(", Signal: {}", exit.signal);
     }
     if !exit.message.is_empty() {
-        text.push_str(&format!(", Exit Message: {:?}", exit.message));
+        text += &format!(", Exit Message: {:?}", exit.message);
     }
     let mut event = TaskEvent::new(event_type::TERMINATED, now)
         .display(text)
