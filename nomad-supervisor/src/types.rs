@@ -33,6 +33,13 @@ pub struct TaskSpec {
     /// The process's cgroup; `None` leaves it in the supervisor's.
     #[serde(default)]
     pub cgroup: Option<CgroupSpec>,
+    /// Further cgroup directories that the process joins before its program runs, as absolute paths: those of cgroup v1
+    /// controllers. Nothing else is done with them.
+    #[serde(default)]
+    pub join_cgroups: Vec<PathBuf>,
+    /// Network namespace that the process enters, as the path of its file.
+    #[serde(default)]
+    pub network_namespace: Option<PathBuf>,
     /// Limits written to a cgroup that the supervisor makes.
     #[serde(default)]
     pub limits: Limits,
@@ -341,8 +348,10 @@ pub struct TaskStats {
     pub memory: MemoryStats,
     /// The processes, at most 256 of them.
     pub pids: Vec<PidStats>,
-    /// Whether the sums come from the task's cgroup; without one they cover the processes of its session.
-    pub from_cgroup: bool,
+    /// Whether `cpu` comes from the task's cgroup; without one it covers the processes of its session.
+    pub cpu_from_cgroup: bool,
+    /// Whether `memory` comes from the task's cgroup; else only the resident set is known.
+    pub memory_from_cgroup: bool,
 }
 
 /// A command to run beside a running task: in its cgroup, but with its own environment, directory and user.
@@ -363,6 +372,9 @@ pub struct ExecSpec {
     /// Whom it runs as; `None` is the supervisor's own user.
     #[serde(default)]
     pub credentials: Option<Credentials>,
+    /// Network namespace that it enters.
+    #[serde(default)]
+    pub network_namespace: Option<PathBuf>,
     /// Whether it gets a terminal; then all output arrives as [`ExecOutput::Stdout`].
     #[serde(default)]
     pub tty: bool,

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 
 use super::conn::Frames;
 use super::plan;
-use super::start::read_report;
+use super::start::{open_namespace, read_report};
 use super::state::{Client, MAX_QUEUED_FRAMES, Supervisor};
 use super::task::{Task, end_of};
 use crate::sys::spawn::{self, Plan};
@@ -124,6 +124,7 @@ async fn launch(supervisor: &Supervisor, task: &Task, spec: &ExecSpec) -> Result
         ),
         None => None,
     };
+    let network_namespace = open_namespace(spec.network_namespace.as_deref())?;
     let plan = Plan {
         path: image.path,
         argv: image.argv,
@@ -134,6 +135,8 @@ async fn launch(supervisor: &Supervisor, task: &Task, spec: &ExecSpec) -> Result
         credentials: spec.credentials.as_ref().map(plan::identity),
         rlimits: plan::rlimits(&[], &supervisor.task_nofile),
         oom_score_adj: None,
+        join: Vec::new(),
+        network_namespace: network_namespace.as_ref().map(AsFd::as_fd),
         cgroup: cgroup.as_ref().map(AsFd::as_fd),
     };
     let held = spawn::spawn(&plan).map_err(|e| internal("start a process", e))?;

@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use tokio::io::AsyncReadExt;
@@ -173,6 +174,8 @@ async fn launch(
         ),
         None => None,
     };
+    let join = open_each(&spec.join_cgroups)?;
+    let network_namespace = open_namespace(spec.network_namespace.as_deref())?;
     let plan = Plan {
         path: image.path,
         argv: image.argv,
@@ -183,6 +186,8 @@ async fn launch(
         credentials: spec.credentials.as_ref().map(plan::identity),
         rlimits: plan::rlimits(&spec.rlimits, &supervisor.task_nofile),
         oom_score_adj: spec.oom_score_adj.map(|s| s.to_string()),
+        join: join.iter().map(AsFd::as_fd).collect(),
+        network_namespace: network_namespace.as_ref().map(AsFd::as_fd),
         cgroup: cgroup_dir.as_ref().map(AsFd::as_fd),
     };
     let held = spawn::spawn(&plan).map_err(|e| internal("start a process", e))?;
@@ -227,6 +232,38 @@ async fn launch(
         ));
     }
     Ok((record, pidfd))
+}
+
+/// The `cgroup.procs` files of further cgroups.
+fn open_each(directories: &[PathBuf]) -> Result<Vec<OwnedFd>, Refusal> {
+    let open = |directory: &PathBuf| {
+        let path = directory.join("cgroup.procs");
+        let file = OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .map_err(|e| cannot_open(&path, &e))?;
+        Ok(OwnedFd::from(file))
+    };
+    directories.iter().map(open).collect()
+}
+
+/// The file of a network namespace.
+pub(super) fn open_namespace(path: Option<&Path>) -> Result<Option<OwnedFd>, Refusal> {
+    let open = |path: &Path| {
+        let file = OpenOptions::new()
+            .read(true)
+            .open(path)
+            .map_err(|e| cannot_open(path, &e))?;
+        Ok(OwnedFd::from(file))
+    };
+    path.map(open).transpose()
+}
+
+fn cannot_open(path: &Path, error: &std::io::Error) -> Refusal {
+    Refusal::new(
+        ErrorKind::Start,
+        format!("open {}: {error}", path.display()),
+    )
 }
 
 /// What a failed step was about.

@@ -60,7 +60,8 @@ fn of_task(task: &Task, sessions: &BTreeMap<i32, Vec<PidStats>>) -> TaskStats {
             usage_bytes: rss_bytes,
             ..MemoryStats::default()
         }),
-        from_cgroup: cpu.is_some(),
+        cpu_from_cgroup: cpu.is_some(),
+        memory_from_cgroup: memory.is_some(),
         pids: Vec::new(),
     };
     pids.truncate(MAX_PIDS);

@@ -16,6 +16,7 @@ use std::ptr;
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::PipeFlags;
 use rustix::process::{Gid, Pid, PidfdFlags, Uid};
+use rustix::thread::LinkNameSpaceType;
 
 /// `CLONE_PIDFD` and `CLONE_INTO_CGROUP` of `clone3(2)`.
 const CLONE_PIDFD: u64 = 0x1000;
@@ -37,6 +38,10 @@ pub(crate) struct Plan<'a> {
     pub(crate) rlimits: Vec<(u32, libc::rlimit)>,
     /// Text for `/proc/self/oom_score_adj`.
     pub(crate) oom_score_adj: Option<String>,
+    /// Open `cgroup.procs` files of further cgroups to enter.
+    pub(crate) join: Vec<BorrowedFd<'a>>,
+    /// An open network namespace to enter.
+    pub(crate) network_namespace: Option<BorrowedFd<'a>>,
     /// An open cgroup directory.
     pub(crate) cgroup: Option<BorrowedFd<'a>>,
 }
@@ -73,6 +78,7 @@ pub(crate) enum Step {
     Terminal,
     Stdio,
     Cgroup,
+    Network,
     Rlimit,
     OomScore,
     Groups,
@@ -94,6 +100,7 @@ pub(crate) fn parse_report(report: &[u8]) -> Option<(&'static str, io::Error)> {
         s if s == Step::Terminal as u8 => "take the terminal",
         s if s == Step::Stdio as u8 => "connect standard streams",
         s if s == Step::Cgroup as u8 => "enter the cgroup",
+        s if s == Step::Network as u8 => "enter the network namespace",
         s if s == Step::Rlimit as u8 => "set resource limits",
         s if s == Step::OomScore as u8 => "set oom_score_adj",
         s if s == Step::Groups as u8 => "set groups",
@@ -270,10 +277,16 @@ impl Child<'_> {
                 return (Step::Stdio, last_errno());
             }
         }
-        if let Some(procs) = self.procs
-            && let Err(e) = rustix::io::write(procs, b"0")
-        {
-            return (Step::Cgroup, e);
+        for procs in self.procs.iter().chain(&plan.join) {
+            if let Err(e) = rustix::io::write(procs, b"0") {
+                return (Step::Cgroup, e);
+            }
+        }
+        if let Some(namespace) = plan.network_namespace {
+            let kind = Some(LinkNameSpaceType::Network);
+            if let Err(e) = rustix::thread::move_into_link_name_space(namespace, kind) {
+                return (Step::Network, e);
+            }
         }
         for (resource, limit) in &plan.rlimits {
             // SAFETY: reads a struct of ours.

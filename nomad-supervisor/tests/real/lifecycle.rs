@@ -470,3 +470,44 @@ async fn many_tasks_start_quickly() {
     assert!(took < Duration::from_secs(10), "{took:?}");
     node.stop().await;
 }
+
+#[tokio::test]
+async fn a_task_enters_the_network_namespace_it_is_given() {
+    let made = std::process::Command::new("unshare")
+        .args(["-n", "sleep", "10"])
+        .spawn();
+    let Ok(mut holder) = made else {
+        eprintln!("skipped: unshare is not installed");
+        return;
+    };
+    let path = format!("/proc/{}/ns/net", holder.id());
+    let own = std::fs::read_link("/proc/self/ns/net").expect("own namespace");
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let Some(theirs) = std::fs::read_link(&path)
+        .ok()
+        .filter(|theirs| *theirs != own)
+    else {
+        eprintln!("skipped: network namespaces cannot be made here");
+        return;
+    };
+    let node = Node::new().await;
+    let spec = TaskSpec {
+        network_namespace: Some(path.into()),
+        ..node.script("t", "readlink /proc/self/ns/net")
+    };
+    node.client.start_task(spec).await.expect("start");
+    node.client.wait("t").await.expect("wait");
+    assert_eq!(node.log("t.stdout.0").trim_end(), theirs.to_string_lossy());
+    holder.kill().expect("kill");
+    holder.wait().expect("reap");
+    let gone = TaskSpec {
+        network_namespace: Some("/no/such/namespace".into()),
+        ..Node::quiet("u", "true")
+    };
+    let error = node.client.start_task(gone).await.expect_err("missing");
+    assert_eq!(
+        error.to_string(),
+        "open /no/such/namespace: No such file or directory (os error 2)"
+    );
+    node.stop().await;
+}
