@@ -1,1 +1,35 @@
-//! HCL2 job files to jobs, with errors that point at the place.
+//! Job files: HCL2 text in, a [`Job`] as it is submitted out, or every mistake with its place.
+//!
+//! Layer 1: depends on nomad-core alone. It knows no cluster, no clock, no files, no environment: what a job file may
+//! ask of the world comes through the caller's [`Host`].
+//!
+//! - [`parse`] reads a job file, HCL or HCL-JSON, with variables from files, flags and the environment.
+//! - [`Failure`] tells every mistake of one run: place, source line, what was expected, a hint; as text and as JSON.
+//! - [`format`] writes a file the canonical way, and keeps its comments.
+//!
+//! Invariants: any input gives an answer, in bounded time, memory and depth; nothing panics. Where a reference
+//! (`${attr.kernel.name}`) can be resolved only on the client, its text is kept as it was written.
+//!
+//! Not here: defaults (`Job::canonicalize`), validation and conversion to the stored shape, all in nomad-core.
+//!
+//! Source: jobspec.md (language and blocks), the HCL native syntax and JSON specifications.
+
+mod diagnostic;
+mod expr;
+mod fmt;
+mod functions;
+mod host;
+mod lower;
+mod parse;
+mod source;
+mod syntax;
+mod value;
+mod variables;
+
+pub use nomad_core::spec::Job;
+
+pub use self::diagnostic::{Diagnostic, Failure, MAX_DIAGNOSTICS, Severity};
+pub use self::fmt::{FormatError, format};
+pub use self::host::{Files, Host, HostError, Isolated};
+pub use self::parse::{Options, Parsed, parse};
+pub use self::source::{MAX_SOURCE_BYTES, Position, Range, Source};

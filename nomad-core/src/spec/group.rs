@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::constraint::{Affinity, Constraint, Spread};
 use super::json::{AnyMap, StringList, StringMap, api_struct};
 use super::network::NetworkResource;
-use super::policy::{DisconnectStrategy, MigrateStrategy, ReschedulePolicy, RestartPolicy, UpdateStrategy};
+use super::policy::{
+    DisconnectStrategy, MigrateStrategy, ReschedulePolicy, RestartPolicy, UpdateStrategy,
+};
 use super::service::Service;
 use super::task::Task;
 use crate::time::Nanos;

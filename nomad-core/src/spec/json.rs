@@ -35,7 +35,10 @@ impl Serialize for Base64 {
 impl<'de> Deserialize<'de> for Base64 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        BASE64_STANDARD.decode(text).map(Base64).map_err(|_| D::Error::custom("illegal base64 data"))
+        BASE64_STANDARD
+            .decode(text)
+            .map(Base64)
+            .map_err(|_| D::Error::custom("illegal base64 data"))
     }
 }
 
@@ -149,7 +152,11 @@ where
         fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
             let mut pairs = BTreeMap::new();
             while let Some(key) = map.next_key::<String>()? {
-                pairs.insert(key, map.next_value_seed(As::<Option<T>>::new())?.unwrap_or_default());
+                pairs.insert(
+                    key,
+                    map.next_value_seed(As::<Option<T>>::new())?
+                        .unwrap_or_default(),
+                );
             }
             Ok(Some(pairs))
         }
@@ -190,7 +197,9 @@ impl FromJson for Vec<String> {
 impl FromJson for AnyMap {
     fn from_json<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut map = Option::<BTreeMap<String, Value>>::deserialize(deserializer)?;
-        map.iter_mut().flatten().for_each(|(_, value)| sort_keys(value));
+        map.iter_mut()
+            .flatten()
+            .for_each(|(_, value)| sort_keys(value));
         Ok(map)
     }
 }
@@ -227,7 +236,9 @@ impl Visitor<'_> for Key {
 
     fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
         let exact = self.0.iter().find(|name| **name == key);
-        Ok(exact.or_else(|| self.0.iter().find(|name| name.eq_ignore_ascii_case(key))).copied())
+        Ok(exact
+            .or_else(|| self.0.iter().find(|name| name.eq_ignore_ascii_case(key)))
+            .copied())
     }
 }
 

@@ -48,12 +48,13 @@ pub fn decode<T: DeserializeOwned>(body: &[u8], limit: usize) -> Result<T, Decod
 
 /// serde_json's text with its position kept, in a form that reads on after "json: ".
 fn without_position(text: &str) -> String {
-    text.replacen(" at line ", " (line ", 1).replacen(" column ", ", column ", 1)
+    text.replacen(" at line ", " (line ", 1)
+        .replacen(" column ", ", column ", 1)
         + if text.contains(" at line ") { ")" } else { "" }
 }
 
 /// What Go says about the first JSON value of `body`, or `None` if it is well formed.
-pub fn go_syntax_error(body: &[u8]) -> Option<String> {
+fn go_syntax_error(body: &[u8]) -> Option<String> {
     Scanner { body, at: 0 }.value(0).err()
 }
 
@@ -74,7 +75,10 @@ enum Open {
 
 impl Scanner<'_> {
     fn peek(&self) -> Result<u8, String> {
-        self.body.get(self.at).copied().ok_or_else(|| "unexpected EOF".to_owned())
+        self.body
+            .get(self.at)
+            .copied()
+            .ok_or_else(|| "unexpected EOF".to_owned())
     }
 
     fn space(&mut self) {
@@ -131,7 +135,9 @@ impl Scanner<'_> {
             }
             // A value has ended: close what it completes.
             loop {
-                let Some(&innermost) = open.last() else { return Ok(()) };
+                let Some(&innermost) = open.last() else {
+                    return Ok(());
+                };
                 self.space();
                 match (innermost, self.peek()?) {
                     (Open::List, b',') => {
@@ -212,7 +218,10 @@ impl Scanner<'_> {
     fn word(&mut self, word: &str) -> Result<(), String> {
         for expected in word.bytes() {
             if self.peek()? != expected {
-                return self.unexpected(&format!("in literal {word} (expecting '{}')", char::from(expected)));
+                return self.unexpected(&format!(
+                    "in literal {word} (expecting '{}')",
+                    char::from(expected)
+                ));
             }
             self.at += 1;
         }

@@ -10,8 +10,10 @@ const LIMIT: usize = 1 << 20;
 
 /// The recorded answers of the group `parsing`, or `None` with a word to the reader where they are absent.
 fn recordings() -> Option<Value> {
-    let shared = std::env::var_os("NOMAD_SHARED")
-        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")), PathBuf::from);
+    let shared = std::env::var_os("NOMAD_SHARED").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")),
+        PathBuf::from,
+    );
     let path = shared.join("conformance/golden/a.json");
     match std::fs::read(&path) {
         Ok(text) => Some(serde_json::from_slice::<Value>(&text).unwrap()["parsing"].clone()),
@@ -50,7 +52,14 @@ fn canonicalizing_gives_the_recorded_canonical_job() {
 #[test]
 fn canonical_jobs_stay_as_they_are() {
     let Some(parsing) = recordings() else { return };
-    for name in ["full", "service", "batch", "periodic", "system", "functions"] {
+    for name in [
+        "full",
+        "service",
+        "batch",
+        "periodic",
+        "system",
+        "functions",
+    ] {
         let recorded = &parsing[name]["json"];
         let mut job: Job = decode(recorded.to_string().as_bytes(), LIMIT).unwrap();
         job.canonicalize();
@@ -98,28 +107,59 @@ fn wrong_types_are_refused() {
 #[test]
 fn syntax_errors_have_gos_words() {
     for (body, text) in [
-        ("{nope", "invalid character 'n' looking for beginning of object key string"),
+        (
+            "{nope",
+            "invalid character 'n' looking for beginning of object key string",
+        ),
         ("", "EOF"),
         ("{", "unexpected EOF"),
         ("{\"a\":1", "unexpected EOF"),
         ("{\"a\" 1}", "invalid character '1' after object key"),
-        ("{\"a\":1 2}", "invalid character '2' after object key:value pair"),
+        (
+            "{\"a\":1 2}",
+            "invalid character '2' after object key:value pair",
+        ),
         ("[1 2]", "invalid character '2' after array element"),
-        ("[1,]", "invalid character ']' looking for beginning of value"),
-        ("nul1", "invalid character '1' in literal null (expecting 'l')"),
+        (
+            "[1,]",
+            "invalid character ']' looking for beginning of value",
+        ),
+        (
+            "nul1",
+            "invalid character '1' in literal null (expecting 'l')",
+        ),
         ("\"\\x\"", "invalid character 'x' in string escape code"),
         ("\"\n\"", "invalid character '\\n' in string literal"),
         ("-x", "invalid character 'x' in numeric literal"),
-        ("1.x", "invalid character 'x' after decimal point in numeric literal"),
-        ("1ex", "invalid character 'x' in exponent of numeric literal"),
+        (
+            "1.x",
+            "invalid character 'x' after decimal point in numeric literal",
+        ),
+        (
+            "1ex",
+            "invalid character 'x' in exponent of numeric literal",
+        ),
     ] {
-        assert_eq!(decode::<Job>(body.as_bytes(), LIMIT).unwrap_err().to_string(), text, "{body}");
+        assert_eq!(
+            decode::<Job>(body.as_bytes(), LIMIT)
+                .unwrap_err()
+                .to_string(),
+            text,
+            "{body}"
+        );
     }
 }
 
 #[test]
 fn size_and_depth_are_bounded() {
-    assert_eq!(decode::<Job>(&[b' '; 10], 5), Err(DecodeError::TooLarge { limit: 5 }));
-    let deep = format!("{{\"Meta\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
+    assert_eq!(
+        decode::<Job>(&[b' '; 10], 5),
+        Err(DecodeError::TooLarge { limit: 5 })
+    );
+    let deep = format!(
+        "{{\"Meta\":{}{}}}",
+        "[".repeat(100_000),
+        "]".repeat(100_000)
+    );
     assert!(decode::<Job>(deep.as_bytes(), LIMIT).is_err());
 }

@@ -2,8 +2,8 @@
 
 use super::{DEFAULT_WEIGHT, default};
 use crate::spec::{
-    EphemeralDisk, Job, MigrateStrategy, NetworkResource, ReschedulePolicy, RestartPolicy, ScalingPolicy, Spread,
-    TaskGroup, UpdateStrategy,
+    EphemeralDisk, Job, MigrateStrategy, NetworkResource, ReschedulePolicy, RestartPolicy,
+    ScalingPolicy, Spread, TaskGroup, UpdateStrategy,
 };
 
 /// Disk that an allocation gets where the job does not say, in MB.
@@ -31,19 +31,34 @@ impl TaskGroup {
                 consul.namespace.clone_from(namespace);
             }
         }
-        self.affinities.iter_mut().flatten().for_each(|a| default(&mut a.weight, DEFAULT_WEIGHT));
-        self.spreads.iter_mut().flatten().for_each(Spread::canonicalize);
-        self.networks.iter_mut().flatten().for_each(NetworkResource::canonicalize);
+        self.affinities
+            .iter_mut()
+            .flatten()
+            .for_each(|a| default(&mut a.weight, DEFAULT_WEIGHT));
+        self.spreads
+            .iter_mut()
+            .flatten()
+            .for_each(Spread::canonicalize);
+        self.networks
+            .iter_mut()
+            .flatten()
+            .for_each(NetworkResource::canonicalize);
         self.merge_policies(job);
         if let Some(disconnect) = &mut self.disconnect {
             disconnect.canonicalize();
         }
 
         let mut services = self.services.take();
-        services.iter_mut().flatten().for_each(|service| service.canonicalize(job, self, None));
+        services
+            .iter_mut()
+            .flatten()
+            .for_each(|service| service.canonicalize(job, self, None));
         self.services = services;
         let mut tasks = self.tasks.take();
-        tasks.iter_mut().flatten().for_each(|task| task.canonicalize(job, self));
+        tasks
+            .iter_mut()
+            .flatten()
+            .for_each(|task| task.canonicalize(job, self));
         self.tasks = tasks;
     }
 
@@ -59,7 +74,11 @@ impl TaskGroup {
         }
 
         let mut restart = RestartPolicy::default_policy(job_type);
-        restart.merge(self.restart_policy.as_ref().unwrap_or(&RestartPolicy::default()));
+        restart.merge(
+            self.restart_policy
+                .as_ref()
+                .unwrap_or(&RestartPolicy::default()),
+        );
         self.restart_policy = Some(restart);
 
         let own = [job.reschedule.as_ref(), self.reschedule_policy.as_ref()];

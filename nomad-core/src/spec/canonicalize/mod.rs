@@ -11,13 +11,13 @@ mod task;
 use super::{Job, Multiregion, MultiregionStrategy, Periodic, Spread};
 
 /// The region that stands for "wherever the agent is".
-pub const DEFAULT_REGION: &str = "global";
+pub(crate) const DEFAULT_REGION: &str = "global";
 /// The namespace of jobs that name none.
-pub const DEFAULT_NAMESPACE: &str = "default";
+pub(crate) const DEFAULT_NAMESPACE: &str = "default";
 /// Priority of jobs that set none.
-pub const DEFAULT_PRIORITY: i64 = 50;
+pub(crate) const DEFAULT_PRIORITY: i64 = 50;
 /// Weight of an affinity or spread that sets none.
-pub const DEFAULT_WEIGHT: i8 = 50;
+pub(crate) const DEFAULT_WEIGHT: i8 = 50;
 
 /// Sets `field` unless it is set already.
 fn default<T>(field: &mut Option<T>, value: impl Into<T>) {
@@ -61,11 +61,20 @@ impl Job {
         if self.update.is_some() || self.has_deployments() {
             self.update.get_or_insert_default().canonicalize_job();
         }
-        self.affinities.iter_mut().flatten().for_each(|a| default(&mut a.weight, DEFAULT_WEIGHT));
-        self.spreads.iter_mut().flatten().for_each(Spread::canonicalize);
+        self.affinities
+            .iter_mut()
+            .flatten()
+            .for_each(|a| default(&mut a.weight, DEFAULT_WEIGHT));
+        self.spreads
+            .iter_mut()
+            .flatten()
+            .for_each(Spread::canonicalize);
 
         let mut groups = self.task_groups.take();
-        groups.iter_mut().flatten().for_each(|group| group.canonicalize(self));
+        groups
+            .iter_mut()
+            .flatten()
+            .for_each(|group| group.canonicalize(self));
         self.task_groups = groups;
         if let Some(ui) = &mut self.ui
             && ui.links.as_ref().is_some_and(Vec::is_empty)
@@ -101,7 +110,10 @@ impl Periodic {
 impl Multiregion {
     fn canonicalize(&mut self) {
         let strategy = self.strategy.get_or_insert_default();
-        let MultiregionStrategy { max_parallel, on_failure } = strategy;
+        let MultiregionStrategy {
+            max_parallel,
+            on_failure,
+        } = strategy;
         default(max_parallel, 0);
         default(on_failure, "");
         for region in self.regions.get_or_insert_default() {

@@ -1,7 +1,9 @@
 //! Defaults of the policies by job type, and how the job's overlay the group's.
 
 use super::default;
-use crate::spec::{DisconnectStrategy, MigrateStrategy, ReschedulePolicy, RestartPolicy, UpdateStrategy};
+use crate::spec::{
+    DisconnectStrategy, MigrateStrategy, ReschedulePolicy, RestartPolicy, UpdateStrategy,
+};
 use crate::time::Nanos;
 
 const SECOND: i64 = 1_000_000_000;
@@ -61,7 +63,14 @@ impl UpdateStrategy {
 
 impl MigrateStrategy {
     pub(super) fn merge(&mut self, over: &Self) {
-        overlay!(self, over, max_parallel, health_check, min_healthy_time, healthy_deadline);
+        overlay!(
+            self,
+            over,
+            max_parallel,
+            health_check,
+            min_healthy_time,
+            healthy_deadline
+        );
     }
 
     pub(super) fn canonicalize(&mut self) {
@@ -89,7 +98,15 @@ impl RestartPolicy {
     }
 
     pub(super) fn merge(&mut self, over: &Self) {
-        overlay!(self, over, attempts, interval, delay, mode, render_templates);
+        overlay!(
+            self,
+            over,
+            attempts,
+            interval,
+            delay,
+            mode,
+            render_templates
+        );
     }
 }
 
@@ -118,7 +135,16 @@ impl ReschedulePolicy {
     }
 
     pub(super) fn merge(&mut self, over: &Self) {
-        overlay!(self, over, attempts, interval, delay, delay_function, max_delay, unlimited);
+        overlay!(
+            self,
+            over,
+            attempts,
+            interval,
+            delay,
+            delay_function,
+            max_delay,
+            unlimited
+        );
     }
 
     /// Fills in zero for what is unset, for job types that have no default policy.

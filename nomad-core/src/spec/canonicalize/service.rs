@@ -2,7 +2,8 @@
 
 use super::{DEFAULT_NAMESPACE, default};
 use crate::spec::{
-    CheckRestart, Connect, ConsulProxy, Gateway, Job, Service, ServiceCheck, SidecarService, SidecarTask, TaskGroup,
+    CheckRestart, Connect, ConsulProxy, Gateway, Job, Service, ServiceCheck, SidecarService,
+    SidecarTask, TaskGroup,
 };
 use crate::time::Nanos;
 
@@ -65,7 +66,11 @@ impl ServiceCheck {
             (Some(under), None) => Some(under.clone()),
             (None, Some(own)) => Some(own),
             (Some(under), Some(own)) => Some(CheckRestart {
-                limit: if own.limit > 0 { own.limit } else { under.limit },
+                limit: if own.limit > 0 {
+                    own.limit
+                } else {
+                    under.limit
+                },
                 grace: own.grace.or(under.grace),
                 ignore_warnings: own.ignore_warnings || under.ignore_warnings,
             }),
@@ -106,7 +111,11 @@ impl ConsulProxy {
         if self.upstreams.as_ref().is_some_and(Vec::is_empty) {
             self.upstreams = None;
         }
-        if self.config.as_ref().is_some_and(std::collections::BTreeMap::is_empty) {
+        if self
+            .config
+            .as_ref()
+            .is_some_and(std::collections::BTreeMap::is_empty)
+        {
             self.config = None;
         }
     }
@@ -126,7 +135,11 @@ impl Gateway {
     fn canonicalize(&mut self) {
         let proxy = self.proxy.get_or_insert_default();
         default(&mut proxy.connect_timeout, GATEWAY_CONNECT_TIMEOUT);
-        if proxy.envoy_gateway_bind_addresses.as_ref().is_some_and(std::collections::BTreeMap::is_empty) {
+        if proxy
+            .envoy_gateway_bind_addresses
+            .as_ref()
+            .is_some_and(std::collections::BTreeMap::is_empty)
+        {
             proxy.envoy_gateway_bind_addresses = None;
         }
         if let Some(ingress) = &mut self.ingress {

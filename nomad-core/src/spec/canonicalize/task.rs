@@ -2,8 +2,8 @@
 
 use super::{DEFAULT_WEIGHT, default};
 use crate::spec::{
-    Artifact, ChangeScript, Consul, CsiPluginConfig, Job, LogConfig, RequestedDevice, Resources, RestartPolicy, Task,
-    TaskGroup, Template, Vault, VolumeMount,
+    Artifact, ChangeScript, Consul, CsiPluginConfig, Job, LogConfig, RequestedDevice, Resources,
+    RestartPolicy, Task, TaskGroup, Template, Vault, VolumeMount,
 };
 use crate::time::Nanos;
 
@@ -22,9 +22,18 @@ impl Task {
         self.resources.get_or_insert_default().canonicalize();
         default(&mut self.kill_timeout, KILL_TIMEOUT);
         self.log_config.get_or_insert_default().canonicalize();
-        self.artifacts.iter_mut().flatten().for_each(Artifact::canonicalize);
-        self.templates.iter_mut().flatten().for_each(Template::canonicalize);
-        self.affinities.iter_mut().flatten().for_each(|a| default(&mut a.weight, DEFAULT_WEIGHT));
+        self.artifacts
+            .iter_mut()
+            .flatten()
+            .for_each(Artifact::canonicalize);
+        self.templates
+            .iter_mut()
+            .flatten()
+            .for_each(Template::canonicalize);
+        self.affinities
+            .iter_mut()
+            .flatten()
+            .for_each(|a| default(&mut a.weight, DEFAULT_WEIGHT));
         if let Some(vault) = &mut self.vault {
             vault.canonicalize(job.vault_namespace.as_deref());
         }
@@ -32,20 +41,34 @@ impl Task {
             consul.canonicalize();
         }
         volume_mounts(self.volume_mounts.as_mut());
-        if self.lifecycle.as_ref().is_some_and(|l| l.hook.is_empty() && !l.sidecar) {
+        if self
+            .lifecycle
+            .as_ref()
+            .is_some_and(|l| l.hook.is_empty() && !l.sidecar)
+        {
             self.lifecycle = None;
         }
         if let Some(plugin) = &mut self.csi_plugin_config {
             plugin.canonicalize();
         }
-        self.scaling_policies.iter_mut().flatten().for_each(|policy| policy.canonicalize(None));
+        self.scaling_policies
+            .iter_mut()
+            .flatten()
+            .for_each(|policy| policy.canonicalize(None));
 
         let mut restart = group.restart_policy.clone().unwrap_or_default();
-        restart.merge(self.restart_policy.as_ref().unwrap_or(&RestartPolicy::default()));
+        restart.merge(
+            self.restart_policy
+                .as_ref()
+                .unwrap_or(&RestartPolicy::default()),
+        );
         self.restart_policy = Some(restart);
 
         let Self { services, name, .. } = self;
-        services.iter_mut().flatten().for_each(|service| service.canonicalize(job, group, Some(name)));
+        services
+            .iter_mut()
+            .flatten()
+            .for_each(|service| service.canonicalize(job, group, Some(name)));
     }
 }
 
@@ -64,8 +87,14 @@ impl Resources {
         default(&mut self.cpu, mhz);
         default(&mut self.cores, 0);
         default(&mut self.memory_mb, 300);
-        self.networks.iter_mut().flatten().for_each(crate::spec::NetworkResource::canonicalize);
-        self.devices.iter_mut().flatten().for_each(RequestedDevice::canonicalize);
+        self.networks
+            .iter_mut()
+            .flatten()
+            .for_each(crate::spec::NetworkResource::canonicalize);
+        self.devices
+            .iter_mut()
+            .flatten()
+            .for_each(RequestedDevice::canonicalize);
         if let Some(numa) = &mut self.numa
             && numa.affinity.is_empty()
         {
@@ -77,7 +106,10 @@ impl Resources {
 impl RequestedDevice {
     fn canonicalize(&mut self) {
         default(&mut self.count, 1_u64);
-        self.affinities.iter_mut().flatten().for_each(|a| default(&mut a.weight, DEFAULT_WEIGHT));
+        self.affinities
+            .iter_mut()
+            .flatten()
+            .for_each(|a| default(&mut a.weight, DEFAULT_WEIGHT));
     }
 }
 
@@ -103,7 +135,10 @@ impl Artifact {
         default(&mut self.getter_source, "");
         default(&mut self.getter_insecure, false);
         for map in [&mut self.getter_headers, &mut self.getter_options] {
-            if map.as_ref().is_some_and(std::collections::BTreeMap::is_empty) {
+            if map
+                .as_ref()
+                .is_some_and(std::collections::BTreeMap::is_empty)
+            {
                 *map = None;
             }
         }
@@ -136,7 +171,9 @@ impl Template {
         default(&mut self.change_mode, "restart");
         match &mut self.change_signal {
             Some(signal) => *signal = signal.to_uppercase(),
-            None if self.change_mode.as_deref() == Some("signal") => self.change_signal = Some("SIGHUP".to_owned()),
+            None if self.change_mode.as_deref() == Some("signal") => {
+                self.change_signal = Some("SIGHUP".to_owned())
+            }
             None => self.change_signal = Some(String::new()),
         }
         if let Some(script) = &mut self.change_script {

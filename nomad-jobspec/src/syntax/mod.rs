@@ -1,0 +1,198 @@
+//! From text to tree: native syntax by hcl-edit with recovery at the next top-level block, JSON by our own reader.
+
+pub(crate) mod ast;
+mod convert;
+mod errors;
+pub(crate) mod json;
+mod relocate;
+pub(crate) mod scan;
+mod template;
+
+use hcl_edit::parser::{parse_body, parse_expr};
+
+use self::ast::{Body, Expr};
+use self::convert::Converter;
+use self::scan::{Lexeme, Token};
+use crate::diagnostic::Diagnostic;
+use crate::source::{MAX_SOURCE_BYTES, Sources};
+
+/// After a syntax error at most so many top-level items are tried one by one.
+const MAX_RECOVERY_ITEMS: usize = 500;
+
+/// Reads a whole source. The body holds what could be read, even where there are diagnostics.
+pub(crate) fn parse(sources: &Sources, file: u16) -> (Body, Vec<Diagnostic>) {
+    let text = sources.text(file);
+    if text.len() > MAX_SOURCE_BYTES {
+        let detail = format!(
+            "The text has {} bytes; at most {MAX_SOURCE_BYTES} are read.",
+            text.len()
+        );
+        return (
+            Body::default(),
+            vec![Diagnostic::error("Text too large", detail)],
+        );
+    }
+    if text.trim_start_matches(' ').starts_with('{') {
+        return json::parse(sources, file);
+    }
+    match parse_body(text) {
+        Ok(body) => {
+            let mut converter = Converter::new(sources, file, 0);
+            let body = converter.body(&body);
+            (body, converter.diagnostics)
+        }
+        Err(error) => recover(sources, file, &error),
+    }
+}
+
+/// Reads one expression, which is the whole source.
+pub(crate) fn parse_expression(sources: &Sources, file: u16) -> Result<Expr, Vec<Diagnostic>> {
+    let text = sources.text(file);
+    let leading = text.len() - text.trim_start().len();
+    match parse_expr(text.trim()) {
+        Ok(expr) => {
+            let mut converter = Converter::new(sources, file, leading);
+            let expr = converter.expr(&expr);
+            if converter.diagnostics.is_empty() {
+                Ok(expr)
+            } else {
+                Err(converter.diagnostics)
+            }
+        }
+        Err(error) => Err(vec![errors::diagnose(
+            sources,
+            file,
+            leading,
+            text.trim(),
+            &error,
+        )]),
+    }
+}
+
+/// Reads a template, such as a string of HCL-JSON. The places in it count in `text`, until they are set anew.
+fn parse_template(text: &str) -> Option<Vec<ast::Part>> {
+    let parsed = hcl_edit::parser::parse_template(text).ok()?;
+    let mut sources = Sources::default();
+    let file = sources.add("", text);
+    let mut converter = Converter::new(&sources, file, 0);
+    Some(template::parts(&mut converter, &parsed, true, false))
+}
+
+/// Reads each top-level item by itself, and keeps those that can be read.
+fn recover(
+    sources: &Sources,
+    file: u16,
+    first: &hcl_edit::parser::Error,
+) -> (Body, Vec<Diagnostic>) {
+    let text = sources.text(file);
+    let mut body = Body::default();
+    let mut diagnostics = Vec::new();
+    let lexemes = scan::scan(text);
+    for range in items(text, &lexemes).into_iter().take(MAX_RECOVERY_ITEMS) {
+        let item = &text[range.clone()];
+        match parse_body(item) {
+            Ok(parsed) => {
+                let mut converter = Converter::new(sources, file, range.start);
+                let mut converted = converter.body(&parsed);
+                body.attributes.append(&mut converted.attributes);
+                body.blocks.append(&mut converted.blocks);
+                diagnostics.append(&mut converter.diagnostics);
+            }
+            Err(error) => {
+                diagnostics.push(errors::diagnose(sources, file, range.start, item, &error))
+            }
+        }
+    }
+    if diagnostics.is_empty() {
+        diagnostics.push(errors::diagnose(sources, file, 0, text, first));
+    }
+    (body, diagnostics)
+}
+
+/// Words that start a top-level block at the beginning of a line even where a brace before is not closed.
+const TOP_LEVEL: [&str; 4] = ["job", "variable", "variables", "locals"];
+
+/// The top-level items of a text, as stretches of bytes.
+fn items(text: &str, lexemes: &[Lexeme]) -> Vec<std::ops::Range<usize>> {
+    let mut starts = Vec::new();
+    let mut depth = 0_usize;
+    let mut line_start = true;
+    for (at, lexeme) in lexemes.iter().enumerate() {
+        let token = &text[lexeme.start..lexeme.end];
+        match lexeme.token {
+            Token::Newline => {
+                line_start = true;
+                continue;
+            }
+            Token::Comment => continue,
+            Token::Identifier if line_start => {
+                let first_column = lexeme.start == 0 || text.as_bytes()[lexeme.start - 1] == b'\n';
+                let opens = lexemes.get(at + 1).is_some_and(|next| {
+                    next.token == Token::Quote || &text[next.start..next.end] == "{"
+                });
+                if depth == 0 || (first_column && opens && TOP_LEVEL.contains(&token)) {
+                    starts.push(lexeme.start);
+                    depth = 0;
+                }
+            }
+            Token::Symbol if matches!(token, "{" | "[" | "(") => depth += 1,
+            Token::Symbol if matches!(token, "}" | "]" | ")") => depth = depth.saturating_sub(1),
+            _ if starts.is_empty() => starts.push(lexeme.start),
+            _ => {}
+        }
+        line_start = false;
+    }
+    let ends = starts
+        .iter()
+        .skip(1)
+        .copied()
+        .chain([text.len()])
+        .collect::<Vec<_>>();
+    starts
+        .into_iter()
+        .zip(ends)
+        .map(|(start, end)| start..end)
+        .collect()
+}
+
+/// The text of a quoted literal with its escapes resolved; an escape that is none stays as it is.
+pub(crate) fn unescape(raw: &str) -> String {
+    let mut text = String::with_capacity(raw.len());
+    let mut rest = raw;
+    while let Some(at) = rest.find(['\\', '$', '%']) {
+        text.push_str(&rest[..at]);
+        rest = &rest[at..];
+        let mut taken = 1;
+        if rest.starts_with("$${") || rest.starts_with("%%{") {
+            text.push_str(&rest[1..3]);
+            taken = 3;
+        } else if rest.starts_with('\\') {
+            let escape = rest[1..].chars().next();
+            taken = 1 + escape.map_or(0, char::len_utf8);
+            match escape {
+                Some('n') => text.push('\n'),
+                Some('r') => text.push('\r'),
+                Some('t') => text.push('\t'),
+                Some(c @ ('\\' | '"')) => text.push(c),
+                Some(kind @ ('u' | 'U')) => {
+                    let length = if kind == 'u' { 4 } else { 8 };
+                    let code = rest
+                        .get(2..2 + length)
+                        .and_then(|hex| u32::from_str_radix(hex, 16).ok());
+                    if let Some(c) = code.and_then(char::from_u32) {
+                        text.push(c);
+                        taken = 2 + length;
+                    } else {
+                        text.push_str(&rest[..taken]);
+                    }
+                }
+                _ => text.push_str(&rest[..taken]),
+            }
+        } else {
+            text.push_str(&rest[..1]);
+        }
+        rest = &rest[taken..];
+    }
+    text.push_str(rest);
+    text
+}
