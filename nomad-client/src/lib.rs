@@ -3,7 +3,9 @@
 //! Layer: L3.
 
 pub mod config;
+pub mod dir;
 pub mod env;
 pub mod fingerprint;
+pub mod fs;
 pub mod machine;
 pub mod signals;
