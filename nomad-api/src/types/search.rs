@@ -1,0 +1,29 @@
+//! Search: by prefix and fuzzy.
+
+use std::collections::BTreeMap;
+
+use nomad_core::wire;
+use serde::{Deserialize, Serialize};
+
+use super::QueryMeta;
+
+/// Body of a prefix search.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct SearchRequest {
+    #[serde(with = "wire::null_default")]
+    pub prefix: String,
+    #[serde(with = "wire::null_default")]
+    pub context: String,
+}
+
+/// Answer to a prefix search.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct SearchResponse {
+    /// Context to ids; null where nothing matched.
+    pub matches: BTreeMap<String, Option<Vec<String>>>,
+    pub truncations: BTreeMap<String, bool>,
+    #[serde(flatten)]
+    pub meta: QueryMeta,
+}
