@@ -133,6 +133,7 @@ impl Drop for WriteHalf {
 }
 
 impl AsyncRead for ReadHalf {
+    #[inline]
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -149,6 +150,7 @@ impl AsyncRead for ReadHalf {
 }
 
 impl AsyncWrite for WriteHalf {
+    #[inline]
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -186,6 +188,7 @@ impl AsyncWrite for WriteHalf {
 }
 
 impl AsyncRead for BufferedConn {
+    #[inline]
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -196,6 +199,7 @@ impl AsyncRead for BufferedConn {
 }
 
 impl AsyncWrite for BufferedConn {
+    #[inline]
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::task::Waker;
 
-use super::pool::BufferPool;
+use super::pool::{BufferPool, MAX_SEGMENT};
 
 /// Bytes that may wait in one direction by default: 640 KiB.
 ///
@@ -40,24 +40,18 @@ pub(super) struct Direction {
 }
 
 /// Wakers to call once no lock is held, at most one for each end.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 #[must_use]
 pub(super) struct Wakes {
-    pub(super) reader: Option<Waker>,
-    pub(super) writer: Option<Waker>,
-    /// A waker that nobody waits with any more, here only to be dropped without a lock.
-    stale: Option<Waker>,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
 }
 
 impl Wakes {
     /// Calls them. No lock may be held.
     pub(super) fn wake(self) {
-        if let Some(waker) = self.reader {
-            waker.wake();
-        }
-        if let Some(waker) = self.writer {
-            waker.wake();
-        }
+        self.reader.into_iter().for_each(Waker::wake);
+        self.writer.into_iter().for_each(Waker::wake);
     }
 }
 
@@ -103,36 +97,42 @@ impl Direction {
     /// Queues the bytes of `parts`, taken as one write.
     ///
     /// All of them if they fit under the ceiling together; if they fit only beside what waits
-    /// now, none (`Full`); if they could never fit, as many as fit now.
-    pub(super) fn write(&mut self, parts: &[&[u8]], pool: &BufferPool) -> (Wrote, Wakes) {
-        let mut wakes = Wakes::default();
+    /// now, none (`Full`); if they could never fit, as many as fit now. Returns the reader to wake.
+    #[inline]
+    pub(super) fn write(&mut self, parts: &[&[u8]], pool: &BufferPool) -> (Wrote, Option<Waker>) {
         if !self.reader_open || !self.writer_open {
-            return (Wrote::Broken, wakes);
+            return (Wrote::Broken, None);
         }
         let total: usize = parts.iter().map(|part| part.len()).sum();
         if total == 0 {
-            return (Wrote::Bytes(0), wakes);
+            return (Wrote::Bytes(0), None);
         }
         let room = self.ceiling - self.len;
-        let count = if total > self.ceiling {
-            room.min(total)
-        } else {
-            total
-        };
+        let count = if total > self.ceiling { room } else { total };
         if count == 0 || count > room {
-            return (Wrote::Full, wakes);
+            return (Wrote::Full, None);
         }
+        if let ([part], true) = (parts, self.len == 0 && count <= MAX_SEGMENT) {
+            // The usual case, a message into an idle connection: one segment, one copy.
+            self.first = pool.take(count);
+            self.first.extend_from_slice(&part[..count]);
+        } else {
+            self.write_parts(parts, count, pool);
+        }
+        self.len += count;
+        self.writer_wants = 0;
+        (Wrote::Bytes(count), self.reader.take())
+    }
+
+    /// Appends the first `count` bytes of `parts`.
+    #[inline(never)]
+    fn write_parts(&mut self, parts: &[&[u8]], count: usize, pool: &BufferPool) {
         let mut left = count;
         for part in parts {
             let take = part.len().min(left);
             left -= take;
             self.append(&part[..take], left, pool);
         }
-        self.len += count;
-        self.writer_wants = 0;
-        wakes.reader = self.reader.take();
-        wakes.stale = self.writer.take();
-        (Wrote::Bytes(count), wakes)
     }
 
     /// Copies `bytes` behind the last segment; `more` bytes of the same write will follow.
@@ -155,23 +155,32 @@ impl Direction {
         }
     }
 
-    /// Hands waiting bytes to `sink` in order, at most `limit` of them, and gives emptied segments back.
+    /// Hands waiting bytes to `sink` in order, at most `limit` of them, and gives emptied segments
+    /// back. Returns the writer to wake.
+    #[inline]
     pub(super) fn read(
         &mut self,
         limit: usize,
         pool: &BufferPool,
         mut sink: impl FnMut(&[u8]),
-    ) -> (Got, Wakes) {
-        let mut wakes = Wakes::default();
+    ) -> (Got, Option<Waker>) {
         if self.len == 0 {
             let got = if self.writer_open {
                 Got::Empty
             } else {
                 Got::End
             };
-            return (got, wakes);
+            return (got, None);
         }
         let mut taken = 0;
+        if self.len == self.first.len() - self.read_pos && self.len <= limit {
+            // The usual case: one segment, wholly read.
+            sink(&self.first[self.read_pos..]);
+            taken = self.len;
+            self.len = 0;
+            self.read_pos = 0;
+            pool.give(std::mem::take(&mut self.first));
+        }
         while taken < limit && self.len > 0 {
             let waiting = &self.first[self.read_pos..];
             let take = waiting.len().min(limit - taken);
@@ -183,17 +192,18 @@ impl Direction {
                 self.next_segment(pool);
             }
         }
+        let mut writer = None;
         if self.writer_wants > 0 && self.ceiling - self.len >= self.writer_wants {
             self.writer_wants = 0;
-            wakes.writer = self.writer.take();
+            writer = self.writer.take();
         }
-        (Got::Bytes(taken), wakes)
+        (Got::Bytes(taken), writer)
     }
 
     /// Gives `first` back and brings the next segment forward.
     fn next_segment(&mut self, pool: &BufferPool) {
         let next = self.rest.pop_front().unwrap_or_default();
-        if self.rest.is_empty() {
+        if self.rest.is_empty() && self.rest.capacity() > 0 {
             self.rest = VecDeque::new();
         }
         self.read_pos = 0;
@@ -201,21 +211,25 @@ impl Direction {
     }
 
     /// Registers the reader's waker. Returns the one it replaces, to be dropped without a lock.
-    pub(super) fn park_reader(&mut self, waker: Waker) -> Option<Waker> {
-        self.reader.replace(waker)
+    #[inline]
+    pub(super) fn park_reader(&mut self, waker: &Waker) -> Option<Waker> {
+        park(&mut self.reader, waker)
     }
 
     /// Registers the writer's waker for a write of `total` bytes. Returns the one it replaces.
-    pub(super) fn park_writer(&mut self, waker: Waker, total: usize) -> Option<Waker> {
+    pub(super) fn park_writer(&mut self, waker: &Waker, total: usize) -> Option<Waker> {
         self.writer_wants = if total > self.ceiling { 1 } else { total };
-        self.writer.replace(waker)
+        park(&mut self.writer, waker)
     }
 
-    /// Whether `waker` would wake the task that sleeps as reader already.
-    pub(super) fn reader_is(&self, waker: &Waker) -> bool {
-        self.reader
-            .as_ref()
-            .is_some_and(|known| known.will_wake(waker))
+    /// Takes out a waker left by a write that was given up, to be dropped without a lock.
+    #[inline]
+    pub(super) fn stale_writer(&mut self) -> Option<Waker> {
+        if self.writer_wants == 0 {
+            self.writer.take()
+        } else {
+            None
+        }
     }
 
     /// The writer ends the stream: what waits can still be read. May be called again.
@@ -225,7 +239,6 @@ impl Direction {
         Wakes {
             reader: self.reader.take(),
             writer: self.writer.take(),
-            stale: None,
         }
     }
 
@@ -240,12 +253,20 @@ impl Direction {
         Wakes {
             reader: self.reader.take(),
             writer: self.writer.take(),
-            stale: None,
         }
     }
 
     /// Bytes that wait to be read.
     pub(super) fn waiting(&self) -> usize {
         self.len
+    }
+}
+
+/// Puts a clone of `waker` into `slot` unless what is there wakes the same task.
+#[inline]
+fn park(slot: &mut Option<Waker>, waker: &Waker) -> Option<Waker> {
+    match slot {
+        Some(known) if known.will_wake(waker) => None,
+        _ => slot.replace(waker.clone()),
     }
 }

@@ -32,4 +32,4 @@ mod tests;
 pub use conn::{BufferedConn, ConnConfig, ReadHalf, ReuniteError, WriteHalf};
 pub use direction::DEFAULT_CEILING;
 pub use listener::{DEFAULT_BACKLOG, Dialer, Listener, in_memory};
-pub use pool::{BufferPool, DEFAULT_MAX_IDLE_BYTES, MAX_SEGMENT, MIN_SEGMENT, PoolStats};
+pub use pool::{BufferPool, DEFAULT_MAX_IDLE_BYTES, MAX_SEGMENT, MIN_SEGMENT};

@@ -1,5 +1,8 @@
 //! The shared pool of byte segments: handed out when bytes wait, given back when they are read.
 
+#[cfg(test)]
+use std::sync::atomic::{AtomicIsize, Ordering};
+
 use super::sync::{Arc, Lock};
 
 /// Smallest segment in bytes. A request line with its headers fits.
@@ -11,8 +14,12 @@ pub const MAX_SEGMENT: usize = 64 * 1024;
 /// Bytes that a pool keeps for reuse by default. What comes back beyond that is freed at once.
 pub const DEFAULT_MAX_IDLE_BYTES: usize = 128 * 1024;
 
-/// One free list per power of two from [`MIN_SEGMENT`] to [`MAX_SEGMENT`].
-const CLASSES: usize = (MAX_SEGMENT / MIN_SEGMENT).ilog2() as usize + 1;
+/// Segments smaller than this are not kept in a free list: the allocator's own per-thread caches
+/// hand them out faster than a list behind a lock could.
+const SMALLEST_KEPT: usize = 8 * 1024;
+
+/// One free list per power of two from [`SMALLEST_KEPT`] to [`MAX_SEGMENT`].
+const CLASSES: usize = (MAX_SEGMENT / SMALLEST_KEPT).ilog2() as usize + 1;
 
 /// A pool of byte segments shared by many connections. Cloning shares the pool.
 #[derive(Debug, Clone)]
@@ -22,25 +29,18 @@ pub struct BufferPool {
 
 #[derive(Debug)]
 struct Inner {
-    state: Lock<State>,
+    kept: Lock<Kept>,
     max_idle_bytes: usize,
+    /// Bytes handed out, counted for tests: that nothing leaks.
+    #[cfg(test)]
+    in_use_bytes: AtomicIsize,
 }
 
+/// Free segments by size.
 #[derive(Debug, Default)]
-struct State {
+struct Kept {
     free: [Vec<Vec<u8>>; CLASSES],
-    stats: PoolStats,
-}
-
-/// What a pool holds at one moment.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct PoolStats {
-    /// Bytes in segments that connections hold because bytes wait in them.
-    pub in_use_bytes: usize,
-    /// Bytes in segments kept for reuse; at most the pool's `max_idle_bytes`.
-    pub idle_bytes: usize,
-    /// Largest `in_use_bytes` since the pool was made.
-    pub peak_in_use_bytes: usize,
+    bytes: usize,
 }
 
 impl Default for BufferPool {
@@ -54,66 +54,94 @@ impl BufferPool {
     pub fn new(max_idle_bytes: usize) -> Self {
         Self {
             inner: Arc::new(Inner {
-                state: Lock::new(State::default()),
+                kept: Lock::new(Kept::default()),
                 max_idle_bytes,
+                #[cfg(test)]
+                in_use_bytes: AtomicIsize::new(0),
             }),
         }
     }
 
-    /// What the pool holds now.
-    pub fn stats(&self) -> PoolStats {
-        self.inner.state.lock().stats
+    /// Bytes in free segments kept for reuse; at most the pool's `max_idle_bytes`.
+    pub fn idle_bytes(&self) -> usize {
+        self.inner.kept.lock().bytes
+    }
+
+    /// Bytes in segments that connections hold because bytes wait in them.
+    #[cfg(test)]
+    pub(super) fn in_use_bytes(&self) -> usize {
+        let bytes = self.inner.in_use_bytes.load(Ordering::SeqCst);
+        usize::try_from(bytes).expect("no more is given back than was taken")
     }
 
     /// Frees every segment kept for reuse.
     pub fn trim(&self) {
-        let freed = {
-            let mut state = self.inner.state.lock();
-            state.stats.idle_bytes = 0;
-            std::mem::take(&mut state.free)
-        };
+        let freed = std::mem::take(&mut *self.inner.kept.lock());
         drop(freed);
     }
 
     /// An empty segment with room for `want` bytes, or for [`MAX_SEGMENT`] if `want` is more.
+    #[inline]
     pub(super) fn take(&self, want: usize) -> Vec<u8> {
         let size = want.clamp(MIN_SEGMENT, MAX_SEGMENT).next_power_of_two();
-        let reused = {
-            let mut state = self.inner.state.lock();
-            let stats = &mut state.stats;
-            stats.in_use_bytes += size;
-            stats.peak_in_use_bytes = stats.peak_in_use_bytes.max(stats.in_use_bytes);
-            let reused = state.free[class(size)].pop();
-            if reused.is_some() {
-                state.stats.idle_bytes -= size;
+        self.count(size.cast_signed());
+        if size < SMALLEST_KEPT {
+            return Vec::with_capacity(size);
+        }
+        self.take_kept(size)
+    }
+
+    #[inline(never)]
+    fn take_kept(&self, size: usize) -> Vec<u8> {
+        let kept = {
+            let mut kept = self.inner.kept.lock();
+            let segment = kept.free[class(size)].pop();
+            if segment.is_some() {
+                kept.bytes -= size;
             }
-            reused
+            segment
         };
-        reused.unwrap_or_else(|| Vec::with_capacity(size))
+        kept.unwrap_or_else(|| Vec::with_capacity(size))
     }
 
     /// Takes back a segment that came from [`Self::take`], whatever it holds.
-    pub(super) fn give(&self, mut segment: Vec<u8>) {
-        segment.clear();
+    #[inline]
+    pub(super) fn give(&self, segment: Vec<u8>) {
         let size = segment.capacity();
         debug_assert!(size.is_power_of_two() && (MIN_SEGMENT..=MAX_SEGMENT).contains(&size));
-        let surplus = {
-            let mut state = self.inner.state.lock();
-            state.stats.in_use_bytes -= size;
-            if state.stats.idle_bytes + size <= self.inner.max_idle_bytes {
-                state.stats.idle_bytes += size;
-                state.free[class(size)].push(segment);
-                None
-            } else {
-                Some(segment)
-            }
-        };
-        // Freed outside the lock: returning pages to the system may take long.
-        drop(surplus);
+        self.count(-size.cast_signed());
+        if size >= SMALLEST_KEPT {
+            self.keep(segment);
+        }
     }
+
+    #[inline(never)]
+    fn keep(&self, mut segment: Vec<u8>) {
+        let size = segment.capacity();
+        segment.clear();
+        let mut kept = self.inner.kept.lock();
+        if kept.bytes + size <= self.inner.max_idle_bytes {
+            kept.bytes += size;
+            kept.free[class(size)].push(segment);
+        } else {
+            // Freed outside the lock: returning pages to the system may take long.
+            drop(kept);
+            drop(segment);
+        }
+    }
+
+    #[cfg(test)]
+    fn count(&self, bytes: isize) {
+        self.inner.in_use_bytes.fetch_add(bytes, Ordering::SeqCst);
+    }
+
+    #[cfg(not(test))]
+    #[expect(clippy::unused_self, reason = "counts in tests only")]
+    #[inline]
+    fn count(&self, _: isize) {}
 }
 
 /// Index of the free list for segments of `size` bytes.
 fn class(size: usize) -> usize {
-    (size / MIN_SEGMENT).ilog2() as usize
+    (size / SMALLEST_KEPT).ilog2() as usize
 }

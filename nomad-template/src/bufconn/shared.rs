@@ -1,7 +1,7 @@
 //! Both directions of one connection behind their locks, and the waking.
 //!
-//! Rule: while a lock is held no waker is cloned, dropped or called, for each of these may run
-//! code of an executor that drops a task and thereby an end of this same connection.
+//! Rule: while a lock is held no waker is called or dropped, for both may drop a task and with it
+//! an end of this same connection. Cloning one under the lock is fine: it counts a reference.
 
 use std::io;
 use std::task::{Context, Poll, Waker};
@@ -26,6 +26,7 @@ pub(super) enum Side {
 }
 
 impl Side {
+    #[inline]
     pub(super) fn other(self) -> Self {
         match self {
             Self::Dialer => Self::Listener,
@@ -46,48 +47,39 @@ impl Shared {
         }
     }
 
+    #[inline]
     fn written_by(&self, side: Side) -> &Lock<Direction> {
         &self.directions[side as usize]
     }
 
     /// Reads what the other side wrote: hands up to `limit` bytes to `sink`; 0 is the end.
+    #[inline]
     pub(super) fn poll_read(
         &self,
         side: Side,
         cx: &mut Context<'_>,
         limit: usize,
-        mut sink: impl FnMut(&[u8]),
+        sink: impl FnMut(&[u8]),
     ) -> Poll<usize> {
         let direction = self.written_by(side.other());
-        // The waker is cloned only when it is needed, and then with the lock released.
-        let mut spare: Option<Waker> = None;
-        loop {
-            let mut guard = direction.lock();
-            let (got, wakes) = guard.read(limit, &self.pool, &mut sink);
-            let replaced = match got {
-                Got::Empty if guard.reader_is(cx.waker()) => None,
-                Got::Empty => match spare.take() {
-                    Some(waker) => guard.park_reader(waker),
-                    None => {
-                        drop(guard);
-                        spare = Some(cx.waker().clone());
-                        continue;
-                    }
-                },
-                Got::Bytes(_) | Got::End => None,
-            };
-            drop(guard);
-            drop(replaced);
-            wakes.wake();
-            return match got {
-                Got::Bytes(count) => Poll::Ready(count),
-                Got::End => Poll::Ready(0),
-                Got::Empty => Poll::Pending,
-            };
+        let mut guard = direction.lock();
+        let (got, writer) = guard.read(limit, &self.pool, sink);
+        let replaced = match got {
+            Got::Empty => guard.park_reader(cx.waker()),
+            Got::Bytes(_) | Got::End => None,
+        };
+        drop(guard);
+        drop(replaced);
+        writer.into_iter().for_each(Waker::wake);
+        match got {
+            Got::Bytes(count) => Poll::Ready(count),
+            Got::End => Poll::Ready(0),
+            Got::Empty => Poll::Pending,
         }
     }
 
     /// Queues `parts` as one write, see [`Direction::write`].
+    #[inline]
     pub(super) fn poll_write(
         &self,
         side: Side,
@@ -95,32 +87,22 @@ impl Shared {
         parts: &[&[u8]],
     ) -> Poll<io::Result<usize>> {
         let direction = self.written_by(side);
-        let mut spare: Option<Waker> = None;
-        loop {
-            let mut guard = direction.lock();
-            let (wrote, wakes) = guard.write(parts, &self.pool);
-            let replaced = match wrote {
-                Wrote::Full => match spare.take() {
-                    Some(waker) => {
-                        let total = parts.iter().map(|part| part.len()).sum();
-                        guard.park_writer(waker, total)
-                    }
-                    None => {
-                        drop(guard);
-                        spare = Some(cx.waker().clone());
-                        continue;
-                    }
-                },
-                Wrote::Bytes(_) | Wrote::Broken => None,
-            };
-            drop(guard);
-            drop(replaced);
-            wakes.wake();
-            return match wrote {
-                Wrote::Bytes(count) => Poll::Ready(Ok(count)),
-                Wrote::Broken => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
-                Wrote::Full => Poll::Pending,
-            };
+        let mut guard = direction.lock();
+        let (wrote, reader) = guard.write(parts, &self.pool);
+        let replaced = match wrote {
+            Wrote::Full => {
+                let total = parts.iter().map(|part| part.len()).sum();
+                guard.park_writer(cx.waker(), total)
+            }
+            Wrote::Bytes(_) | Wrote::Broken => guard.stale_writer(),
+        };
+        drop(guard);
+        drop(replaced);
+        reader.into_iter().for_each(Waker::wake);
+        match wrote {
+            Wrote::Bytes(count) => Poll::Ready(Ok(count)),
+            Wrote::Broken => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+            Wrote::Full => Poll::Pending,
         }
     }
 

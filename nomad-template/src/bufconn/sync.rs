@@ -11,6 +11,7 @@ impl<T> Lock<T> {
         Self(parking_lot::Mutex::new(value))
     }
 
+    #[inline]
     pub(super) fn lock(&self) -> parking_lot::MutexGuard<'_, T> {
         self.0.lock()
     }

@@ -211,12 +211,11 @@ fn run(ceilings: [usize; 2], ops: Vec<(Side, Op)>) -> Result<(), TestCaseError> 
             prop_assert_eq!(model.writer.0.load(Ordering::SeqCst), model.writer_wakes);
             waiting += model.queue.len();
         }
-        let stats = pool.stats();
-        prop_assert_eq!(stats.in_use_bytes == 0, waiting == 0);
-        prop_assert!(stats.idle_bytes <= 100_000);
+        prop_assert_eq!(pool.in_use_bytes() == 0, waiting == 0);
+        prop_assert!(pool.idle_bytes() <= 100_000);
     }
     drop(conn);
-    prop_assert_eq!(pool.stats().in_use_bytes, 0);
+    prop_assert_eq!(pool.in_use_bytes(), 0);
     Ok(())
 }
 
