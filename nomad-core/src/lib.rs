@@ -26,6 +26,7 @@ pub mod scheduler_config;
 pub mod summary;
 pub mod task_state;
 
+pub mod diff;
 pub mod spec;
 pub mod view;
 

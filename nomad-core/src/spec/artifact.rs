@@ -26,6 +26,8 @@ api_struct! {
         pub change_signal: Option<String> = "ChangeSignal",
         pub dest_path: Option<String> = "DestPath",
         pub embedded_tmpl: Option<String> = "EmbeddedTmpl",
+        /// `go` or `tera`; ours, not written where it is not set.
+        pub engine: Option<String> = "Engine" [omit],
         pub envvars: Option<bool> = "Envvars",
         pub err_missing_key: Option<bool> = "ErrMissingKey",
         pub gid: Option<i64> = "Gid",

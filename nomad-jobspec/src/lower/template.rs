@@ -31,6 +31,7 @@ pub(super) fn template(reader: Reader<'_>) -> Template {
         envvars: reader.bool("env"),
         vault_grace: reader.duration("vault_grace"),
         wait: one(&reader, "wait", wait),
+        engine: reader.string("engine"),
         err_missing_key: Some(reader.flag("error_on_missing_key")),
     };
     reader.finish();
