@@ -19,7 +19,20 @@ pub(super) fn run(label: &str, command: Command, log: &Path) -> Result<Vec<Figur
             log.display()
         );
     }
-    Ok(parse(&done.log))
+    let figures = parse(&done.log);
+    if figures.is_empty() {
+        // A bench that prints a report of its own.
+        print!("{}", own_words(&done.log));
+    }
+    Ok(figures)
+}
+
+/// What the bench itself wrote, without what cargo said before it.
+fn own_words(log: &str) -> String {
+    let lines = log
+        .lines()
+        .skip_while(|l| !l.trim_start().starts_with("Running "));
+    lines.skip(1).flat_map(|l| [l, "\n"]).collect()
 }
 
 fn parse(log: &str) -> Vec<Figure> {
@@ -90,6 +103,12 @@ fn plain(line: &str) -> Option<Figure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_report_of_its_own_is_shown_without_cargo() {
+        let log = "   Compiling x\n     Running benches/a.rs (x)\n| a | b |\nend\n";
+        assert_eq!(own_words(log), "| a | b |\nend\n");
+    }
 
     #[test]
     fn criterion_and_plain_lines_are_read() {

@@ -211,7 +211,7 @@ fn run_e2e(ws: &Workspace, against: &[PathBuf]) -> Result<bool> {
 
 /// Prints the table and writes the JSON; says whether our figures hold their bars.
 fn report(ws: &Workspace, name: &str, columns: &[(String, Vec<Figure>)]) -> Result<bool> {
-    let Some((_, ours)) = columns.first() else {
+    let Some((_, ours)) = columns.first().filter(|(_, figures)| !figures.is_empty()) else {
         return Ok(true);
     };
     let with_bars = ours.iter().any(|f| f.bar.is_some());
