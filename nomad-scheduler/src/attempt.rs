@@ -51,7 +51,7 @@ pub struct EvalWrites {
 }
 
 /// The retry loop of one evaluation as a state machine.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Attempt {
     eval: Evaluation,
     attempts: u32,
@@ -62,7 +62,7 @@ pub struct Attempt {
 }
 
 /// A plan that was submitted and not answered yet.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Waiting {
     placements: usize,
     finish: Finish,
