@@ -227,6 +227,8 @@ impl<O: Send + 'static> Driver<O> {
         housekeeping.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.pump()?;
+            self.retry_changes()?;
+            self.pump()?;
             self.check_snapshot()?;
             if self.shutdown {
                 return self.flush();
@@ -301,7 +303,6 @@ impl<O: Send + 'static> Driver<O> {
             Event::Applied(index) => {
                 self.core.applied(index);
                 self.release_barriers(index);
-                self.retry_changes()?;
             }
             Event::Failed(error) => return Err(error),
             Event::SnapshotTaken(result) => self.on_snapshot_taken(result),

@@ -105,7 +105,7 @@ pub(crate) struct Read {
 pub(crate) enum Control {
     Bootstrap(BTreeMap<u64, PeerInfo>, Reply<()>),
     Change(Vec<Change>, Instant, Reply<u64>),
-    Transfer(Option<u64>, Instant, Reply<u64>),
+    Transfer(Option<u64>, Reply<u64>),
     Snapshot(Reply<SnapshotMeta>),
     Status(Reply<Status>),
     SetSnapshots { threshold: u64, interval: Duration },
@@ -358,8 +358,7 @@ impl<O: Send + 'static> Raft<O> {
     /// Hands leadership to `to`, or to the voter with the longest log, and returns when this server no longer leads.
     /// The result is who was asked to take over.
     pub async fn transfer_leadership(&self, to: Option<u64>) -> Result<u64, RaftError> {
-        self.control(|deadline, reply| Control::Transfer(to, deadline, reply))
-            .await
+        self.control(|_, reply| Control::Transfer(to, reply)).await
     }
 
     /// Writes a snapshot now and returns when it is on stable storage.

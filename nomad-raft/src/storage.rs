@@ -217,9 +217,14 @@ impl Storage for RaftStorage {
         Ok(self.last)
     }
 
-    fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<Snapshot> {
+    fn snapshot(&self, request_index: u64, to: u64) -> raft::Result<Snapshot> {
         match &self.snapshot {
-            Some(meta) if meta.index >= request_index && meta.index >= self.base.index => {
+            // One from before the server was a member would be refused by it.
+            Some(meta)
+                if meta.index >= request_index
+                    && meta.index >= self.base.index
+                    && meta.membership.contains(to) =>
+            {
                 Ok(convert::to_snapshot(meta))
             }
             _ => {

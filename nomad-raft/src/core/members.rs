@@ -45,7 +45,7 @@ impl Core {
         if self.raw.raft.lead_transferee.is_some() {
             return Err(CoreError::Transferring);
         }
-        if self.raw.raft.has_pending_conf() || !self.membership.voters_outgoing.is_empty() {
+        if self.changing_members() {
             return Err(CoreError::MembershipBusy);
         }
         self.check_changes(changes)?;
@@ -75,6 +75,11 @@ impl Core {
             index: self.raw.raft.raft_log.last_index(),
             term: self.raw.raft.term,
         })
+    }
+
+    /// Whether a change is under way, so that another one has to wait.
+    pub fn changing_members(&self) -> bool {
+        self.raw.raft.has_pending_conf() || !self.membership.voters_outgoing.is_empty()
     }
 
     fn check_changes(&self, changes: &[Change]) -> Result<(), CoreError> {

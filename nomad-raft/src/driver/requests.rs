@@ -15,12 +15,24 @@ use crate::state_machine::Committed;
 /// Membership changes that wait for one under way.
 const MAX_RETRIES: usize = 64;
 
+/// How often a transfer is tried: the other server refuses while it has a membership change to apply.
+const TRANSFER_TRIES: u32 = 3;
+
+/// A transfer of leadership under way.
+struct Transfer {
+    /// Who was asked to take over.
+    to: u64,
+    /// Who shall take over, if the caller minds.
+    wish: Option<u64>,
+    tries: u32,
+    reply: Reply<u64>,
+}
+
 pub(super) struct Requests<O> {
     proposals: Waiting<O>,
     changes: BTreeMap<u64, Reply<u64>>,
     retry: Retry,
-    /// The transfer under way: to whom, and who waits.
-    transfer: Option<(u64, Reply<u64>)>,
+    transfer: Option<Transfer>,
     /// Reads that wait for a quorum, by the number given to the core.
     asked: BTreeMap<u64, Vec<Read>>,
     next_read: u64,
@@ -91,8 +103,8 @@ impl<O> Requests<O> {
         for (_, _, reply) in self.retry.drain(..) {
             let _ = reply.send(Err(RaftError::NotLeader { leader: None }));
         }
-        if let Some((to, reply)) = self.transfer.take() {
-            let _ = reply.send(Ok(to));
+        if let Some(transfer) = self.transfer.take() {
+            let _ = transfer.reply.send(Ok(transfer.to));
         }
     }
 
@@ -173,21 +185,7 @@ impl<O: Send + 'static> Driver<O> {
             Control::Change(changes, deadline, reply) => {
                 self.on_change(changes, deadline, reply)?;
             }
-            Control::Transfer(to, _deadline, reply) => match self.core.transfer(to) {
-                Ok(to) if to == self.config.id => {
-                    let _ = reply.send(Ok(to));
-                }
-                Ok(to) => {
-                    if let Some((_, older)) = self.requests.transfer.replace((to, reply)) {
-                        let _ = older.send(Err(RaftError::Membership(
-                            "replaced by a later transfer".into(),
-                        )));
-                    }
-                }
-                Err(error) => {
-                    let _ = reply.send(Err(error.into()));
-                }
-            },
+            Control::Transfer(wish, reply) => self.on_transfer(wish, TRANSFER_TRIES, reply),
             Control::Snapshot(reply) => self.on_snapshot_request(reply),
             Control::Status(reply) => {
                 let _ = reply.send(Ok(self.status()));
@@ -256,6 +254,9 @@ impl<O: Send + 'static> Driver<O> {
 
     /// Tries membership changes that had to wait for another one.
     pub(super) fn retry_changes(&mut self) -> Result<(), FatalError> {
+        if self.requests.retry.is_empty() || self.core.changing_members() {
+            return Ok(());
+        }
         let now = Instant::now();
         for _ in 0..self.requests.retry.len() {
             let Some((changes, deadline, reply)) = self.requests.retry.pop_front() else {
@@ -268,14 +269,44 @@ impl<O: Send + 'static> Driver<O> {
         Ok(())
     }
 
-    /// Fails a transfer that the other server did not take up.
+    fn on_transfer(&mut self, wish: Option<u64>, tries: u32, reply: Reply<u64>) {
+        match self.core.transfer(wish) {
+            Ok(to) if to == self.config.id => {
+                let _ = reply.send(Ok(to));
+            }
+            Ok(to) => {
+                let transfer = Transfer {
+                    to,
+                    wish,
+                    tries,
+                    reply,
+                };
+                if let Some(older) = self.requests.transfer.replace(transfer) {
+                    let _ = older.reply.send(Err(RaftError::Membership(
+                        "replaced by a later transfer".into(),
+                    )));
+                }
+            }
+            Err(error) => {
+                let _ = reply.send(Err(error.into()));
+            }
+        }
+    }
+
+    /// Tries a transfer again that the other server did not take up, or fails it.
     pub(super) fn check_transfer(&mut self) {
-        if self.requests.transfer.is_some()
-            && !self.core.transferring()
-            && let Some((to, reply)) = self.requests.transfer.take()
-        {
-            let _ = reply.send(Err(RaftError::Membership(format!(
-                "server {to} did not take over in time"
+        if self.core.transferring() {
+            return;
+        }
+        let Some(transfer) = self.requests.transfer.take() else {
+            return;
+        };
+        if transfer.tries > 1 && !transfer.reply.is_closed() {
+            self.on_transfer(transfer.wish, transfer.tries - 1, transfer.reply);
+        } else {
+            let _ = transfer.reply.send(Err(RaftError::Membership(format!(
+                "server {} did not take over in time",
+                transfer.to
             ))));
         }
     }
