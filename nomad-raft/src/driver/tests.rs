@@ -1,6 +1,8 @@
 //! Whole servers in one process, over the network in memory.
 
 mod cluster;
+#[cfg(feature = "rocksdb")]
+mod disk;
 mod single;
 
 use std::io::{Read, Write};
