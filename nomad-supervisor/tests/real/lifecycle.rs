@@ -6,7 +6,7 @@ use nomad_supervisor::{
     CgroupSpec, Credentials, ErrorKind, Event, ExitStatus, Limits, Notice, ResourceLimit, TaskSpec,
 };
 
-use crate::node::{Node, alive, until};
+use crate::node::{Node, alive, slice, until};
 
 #[tokio::test]
 async fn exit_codes_and_signals_are_told() {
@@ -291,7 +291,7 @@ fn pids_of(log: &str) -> Vec<i32> {
 
 fn cgroup(name: &str) -> Option<CgroupSpec> {
     Some(CgroupSpec {
-        path: format!("nomad-test-{}.slice/{name}.scope", std::process::id()),
+        path: format!("{}/{name}.scope", slice()),
         foreign: false,
     })
 }

@@ -122,6 +122,10 @@ impl Node {
 
     pub(crate) async fn stop(self) {
         self.client.shutdown(true).await.expect("shutdown");
+        // The parent of the tests' cgroups goes with the last test that used it.
+        if let Some(root) = &self.client.capabilities().cgroup_root {
+            let _ = std::fs::remove_dir(root.join(slice()));
+        }
     }
 }
 
@@ -148,4 +152,9 @@ pub(crate) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// The parent of this process's cgroups.
+pub(crate) fn slice() -> String {
+    format!("nomad-test-{}.slice", std::process::id())
 }

@@ -9,7 +9,7 @@ use nomad_supervisor::{
 use rustix::process::Signal;
 
 use crate::logs::assert_counts;
-use crate::node::{Node, alive, signal, until};
+use crate::node::{Node, alive, signal, slice, until};
 
 #[tokio::test]
 async fn a_client_may_go_and_another_finds_everything() {
@@ -48,7 +48,7 @@ async fn a_client_may_go_and_another_finds_everything() {
 async fn a_killed_supervisor_is_replaced_and_tasks_are_found_again() {
     let mut node = Node::new().await;
     let cgroup = Some(CgroupSpec {
-        path: format!("nomad-test-{}.slice/adopt.scope", std::process::id()),
+        path: format!("{}/adopt.scope", slice()),
         foreign: false,
     });
     let spec = TaskSpec {

@@ -1,0 +1,600 @@
+//! `raw_exec`: a plain process of this machine, without isolation, in a cgroup where there are any.
+
+mod command;
+mod settings;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use nomad_core::Timestamp;
+use nomad_core::job::AnyMap;
+use nomad_supervisor::{
+    CgroupSpec, Credentials, ErrorKind, Event, ExecSpec, KillSpec, Limits, LogSpec, Notice,
+    Refusal, SupervisorClient, SupervisorError, TaskExit, TaskSpec,
+};
+use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
+
+pub use settings::RawExecConfig;
+use settings::{Settings, TaskSettings};
+
+use crate::config::FieldError;
+use crate::driver::{
+    Capabilities, Driver, DriverError, DriverEvent, ExecRequest, ExecStream, FileIsolation,
+    Fingerprint, Started,
+};
+use crate::task::{ExitResult, HANDLE_VERSION, TaskConfig, TaskHandle, TaskState, TaskStatus};
+use crate::usage::{Sample, TaskResourceUsage};
+use crate::{glob, signal, users};
+
+const NAME: &str = "raw_exec";
+/// Events kept for a consumer that does not read.
+const MAX_QUEUED_EVENTS: usize = 256;
+
+/// The driver.
+pub struct RawExec {
+    settings: Settings,
+    supervisor: SupervisorClient,
+    tasks: Arc<Mutex<HashMap<String, Task>>>,
+    events: broadcast::Sender<DriverEvent>,
+}
+
+/// A task that was started or found again.
+struct Task {
+    state: State,
+    /// The last measurement.
+    sample: Sample,
+}
+
+/// The driver's part of the handle.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct State {
+    pid: i32,
+    start_time_ticks: u64,
+    /// Working directory, for commands run in the task.
+    cwd: PathBuf,
+    /// Where such commands are looked up first.
+    task_dir: PathBuf,
+    credentials: Option<Creds>,
+    network_namespace: Option<PathBuf>,
+    ticks_per_percent: f64,
+}
+
+/// User and groups, as they lie in the handle.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Creds {
+    uid: u32,
+    gid: u32,
+    groups: Vec<u32>,
+}
+
+impl RawExec {
+    /// The driver with the agent's configuration for it.
+    ///
+    /// # Errors
+    /// Every mistake in the configuration.
+    pub fn new(
+        config: &RawExecConfig,
+        supervisor: SupervisorClient,
+    ) -> Result<Self, Vec<FieldError>> {
+        let settings = Settings::new(config)?;
+        let (events, _) = broadcast::channel(MAX_QUEUED_EVENTS);
+        let tasks = Arc::new(Mutex::new(HashMap::new()));
+        tokio::spawn(forward(
+            supervisor.subscribe(),
+            events.clone(),
+            Arc::clone(&tasks),
+        ));
+        Ok(Self {
+            settings,
+            supervisor,
+            tasks,
+            events,
+        })
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, HashMap<String, Task>> {
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state(&self, id: &str) -> Result<State, DriverError> {
+        self.tasks()
+            .get(id)
+            .map(|t| t.state.clone())
+            .ok_or_else(|| DriverError::NotFound { id: id.to_owned() })
+    }
+
+    /// Whom the task runs as: `None` if that is the agent's user.
+    async fn credentials(&self, config: &TaskConfig) -> Result<Option<Credentials>, DriverError> {
+        let found = match config.user.as_str() {
+            "" => None,
+            name => Some(users::find(name).await?),
+        };
+        self.settings
+            .check_user(found.as_ref().unwrap_or(&users::current()))?;
+        Ok(found)
+    }
+
+    /// Turns what the client wants into what the supervisor does.
+    fn spec(
+        &self,
+        config: &TaskConfig,
+        task: &TaskSettings,
+        credentials: Option<Credentials>,
+    ) -> Result<TaskSpec, DriverError> {
+        let env = config
+            .env
+            .iter()
+            .filter(|(name, _)| {
+                !self
+                    .settings
+                    .denied_envvars()
+                    .chain(&task.denied_envvars)
+                    .any(|p| glob::matches(p, name))
+            })
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        let logs = config.logs.map(|l| LogSpec {
+            dir: config.dirs.log_dir.clone(),
+            task: config.task.clone(),
+            max_files: l.max_files,
+            max_file_size: l.max_file_size_bytes,
+        });
+        let own = (!config.resources.cgroup.is_empty()).then(|| CgroupSpec {
+            path: config.resources.cgroup.clone(),
+            foreign: false,
+        });
+        let foreign = task.cgroup_v2().map(|path| CgroupSpec {
+            path,
+            foreign: true,
+        });
+        let join_cgroups = task.cgroup_v1();
+        // In a cgroup that somebody else made no limits are written.
+        let cgroup = if join_cgroups.is_empty() {
+            foreign.or(own)
+        } else {
+            None
+        };
+        let signal = if config.kill_signal.is_empty() {
+            KillSpec::default().signal
+        } else {
+            signal::number(&config.kill_signal)?
+        };
+        let timeout_ms = u64::try_from(config.kill_timeout.as_millis()).unwrap_or(u64::MAX);
+        Ok(TaskSpec {
+            id: config.id.clone(),
+            command: command::find(&task.command, &config.dirs)?,
+            args: task.args.clone(),
+            env,
+            cwd: task
+                .work_dir
+                .clone()
+                .unwrap_or_else(|| config.dirs.task_dir.clone()),
+            credentials,
+            logs,
+            cgroup,
+            join_cgroups,
+            network_namespace: config.network_namespace.clone(),
+            limits: limits(config),
+            rlimits: Vec::new(),
+            oom_score_adj: task.oom_score_adj,
+            kill: KillSpec { signal, timeout_ms },
+        })
+    }
+}
+
+/// Limits of the task's own cgroup. Source: client and drivers reference, section 6.2.
+fn limits(config: &TaskConfig) -> Limits {
+    const MIB: u64 = 1 << 20;
+    let bytes = |mib: i64| {
+        u64::try_from(mib)
+            .ok()
+            .filter(|m| *m > 0)
+            .map(|m| m.saturating_mul(MIB))
+    };
+    let resources = &config.resources;
+    Limits {
+        cpu_weight: u64::try_from(resources.cpu_mhz)
+            .ok()
+            .filter(|s| *s > 0)
+            .map(weight_of_shares),
+        memory_max_bytes: if resources.memory_max_mib == 0 {
+            bytes(resources.memory_mib)
+        } else {
+            bytes(resources.memory_max_mib)
+        },
+        memory_low_bytes: if resources.memory_max_mib == 0 {
+            None
+        } else {
+            bytes(resources.memory_mib)
+        },
+        cpuset_cpus: (!resources.reserved_cores.is_empty())
+            .then(|| resources.reserved_cores.clone()),
+        ..Limits::default()
+    }
+}
+
+/// The usual conversion from `cpu.shares` (2 to 262144) to `cpu.weight` (1 to 10000).
+fn weight_of_shares(shares: u64) -> u64 {
+    1 + (shares.clamp(2, 262_144) - 2) * 9_999 / 262_142
+}
+
+/// Passes on what the supervisor tells of our tasks. Ends with the driver.
+async fn forward(
+    mut notices: broadcast::Receiver<Notice>,
+    events: broadcast::Sender<DriverEvent>,
+    tasks: Arc<Mutex<HashMap<String, Task>>>,
+) {
+    loop {
+        let event = match notices.recv().await {
+            Ok(Notice::Task(event)) => event,
+            Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => continue,
+            Err(broadcast::error::RecvError::Closed) => return,
+        };
+        let (task_id, message, annotations) = match event {
+            Event::OomKilled { id, count } => (
+                id,
+                "The kernel killed a process for want of memory".to_owned(),
+                vec![("oom_kills", count.to_string())],
+            ),
+            Event::LogError {
+                id,
+                stream,
+                message,
+                dropped_bytes,
+            } => (
+                id,
+                format!("Output to {} cannot be written: {message}", stream.as_str()),
+                vec![("dropped_bytes", dropped_bytes.to_string())],
+            ),
+            Event::Started { .. } | Event::Exited { .. } => continue,
+        };
+        if tasks
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .contains_key(&task_id)
+        {
+            let annotations = annotations
+                .into_iter()
+                .map(|(k, v)| (k.to_owned(), v))
+                .collect();
+            let _ = events.send(DriverEvent {
+                task_id,
+                message,
+                annotations,
+            });
+        }
+    }
+}
+
+fn exit_result(exit: TaskExit) -> ExitResult {
+    let error = "exit code unknown: the process ended while no supervisor watched it";
+    let code = exit.status.exit_code();
+    ExitResult {
+        exit_code: code.unwrap_or(-1),
+        signal: exit.status.signal(),
+        oom_killed: exit.oom_killed,
+        error: code.is_none().then(|| error.to_owned()),
+    }
+}
+
+/// The supervisor's refusals in the driver's words.
+fn refused(id: &str, error: SupervisorError) -> DriverError {
+    match error.kind() {
+        Some(ErrorKind::NotFound) => DriverError::NotFound { id: id.to_owned() },
+        Some(ErrorKind::Start | ErrorKind::Invalid) => DriverError::Start {
+            message: error.to_string(),
+            recoverable: false,
+        },
+        _ => DriverError::Supervisor(error),
+    }
+}
+
+#[async_trait]
+impl Driver for RawExec {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities {
+            send_signals: true,
+            exec: true,
+            file_isolation: FileIsolation::None,
+            network_modes: &["host", "group"],
+            mounts: false,
+            own_image: false,
+        }
+    }
+
+    async fn fingerprint(&self) -> Fingerprint {
+        if self.settings.enabled() {
+            Fingerprint::healthy(NAME)
+        } else {
+            Fingerprint::undetected("disabled")
+        }
+    }
+
+    fn validate(&self, config: &AnyMap) -> Result<(), Vec<FieldError>> {
+        TaskSettings::decode(config).map(|_| ())
+    }
+
+    async fn start_task(&self, config: TaskConfig) -> Result<Started, DriverError> {
+        if !self.settings.enabled() {
+            let message = "driver raw_exec is disabled in the agent's configuration".to_owned();
+            return Err(DriverError::Start {
+                message,
+                recoverable: false,
+            });
+        }
+        let task = TaskSettings::decode(&config.config).map_err(DriverError::Config)?;
+        let credentials = self.credentials(&config).await?;
+        let spec = self.spec(&config, &task, credentials)?;
+        let state = State {
+            pid: 0,
+            start_time_ticks: 0,
+            cwd: spec.cwd.clone(),
+            task_dir: config.dirs.task_dir.clone(),
+            credentials: spec.credentials.as_ref().map(|c| Creds {
+                uid: c.uid,
+                gid: c.gid,
+                groups: c.groups.clone(),
+            }),
+            network_namespace: spec.network_namespace.clone(),
+            ticks_per_percent: config.resources.ticks_per_percent,
+        };
+        let started = self
+            .supervisor
+            .start_task(spec)
+            .await
+            .map_err(|e| refused(&config.id, e))?;
+        let state = State {
+            pid: started.pid,
+            start_time_ticks: started.start_time_ticks,
+            ..state
+        };
+        let driver_state = serde_json::to_value(&state).map_err(|e| {
+            DriverError::Failed(format!("encode the handle of task {:?}: {e}", config.id))
+        })?;
+        self.tasks().insert(
+            config.id.clone(),
+            Task {
+                state,
+                sample: Sample::default(),
+            },
+        );
+        let handle = TaskHandle {
+            version: HANDLE_VERSION,
+            driver: NAME.to_owned(),
+            task_id: config.id,
+            driver_state,
+        };
+        Ok(Started {
+            handle,
+            network: None,
+            warnings: started.warnings,
+        })
+    }
+
+    async fn recover_task(&self, handle: &TaskHandle) -> Result<(), DriverError> {
+        let id = &handle.task_id;
+        let bad = |reason: String| DriverError::BadHandle {
+            id: id.clone(),
+            reason,
+        };
+        if handle.driver != NAME || handle.version != HANDLE_VERSION {
+            return Err(bad(format!(
+                "it is of driver {} version {}",
+                handle.driver, handle.version
+            )));
+        }
+        let state: State =
+            serde_json::from_value(handle.driver_state.clone()).map_err(|e| bad(e.to_string()))?;
+        let info = self
+            .supervisor
+            .inspect(id)
+            .await
+            .map_err(|e| refused(id, e))?;
+        if (info.handle.pid, info.handle.start_time_ticks) != (state.pid, state.start_time_ticks) {
+            return Err(bad(format!(
+                "the supervisor knows process {} by this id",
+                info.handle.pid
+            )));
+        }
+        self.tasks().insert(
+            id.clone(),
+            Task {
+                state,
+                sample: Sample::default(),
+            },
+        );
+        Ok(())
+    }
+
+    async fn wait_task(&self, id: &str) -> Result<ExitResult, DriverError> {
+        self.state(id)?;
+        self.supervisor
+            .wait(id)
+            .await
+            .map(exit_result)
+            .map_err(|e| refused(id, e))
+    }
+
+    async fn stop_task(
+        &self,
+        id: &str,
+        signal: &str,
+        timeout: Duration,
+    ) -> Result<(), DriverError> {
+        self.state(id)?;
+        let signal = if signal.is_empty() {
+            None
+        } else {
+            Some(signal::number(signal)?)
+        };
+        self.supervisor
+            .kill(id, signal, Some(timeout))
+            .await
+            .map(|_| ())
+            .map_err(|e| refused(id, e))
+    }
+
+    async fn destroy_task(&self, id: &str, force: bool) -> Result<(), DriverError> {
+        if force {
+            match self.supervisor.kill(id, None, Some(Duration::ZERO)).await {
+                Err(e) if e.kind() != Some(ErrorKind::NotFound) => return Err(refused(id, e)),
+                _ => {}
+            }
+        }
+        match self.supervisor.remove(id).await {
+            Err(e) if e.kind() == Some(ErrorKind::Running) => {
+                return Err(DriverError::Failed(
+                    "cannot destroy running task".to_owned(),
+                ));
+            }
+            other => other.map_err(|e| refused(id, e))?,
+        }
+        self.tasks().remove(id);
+        Ok(())
+    }
+
+    async fn inspect_task(&self, id: &str) -> Result<TaskStatus, DriverError> {
+        self.state(id)?;
+        let info = self
+            .supervisor
+            .inspect(id)
+            .await
+            .map_err(|e| refused(id, e))?;
+        Ok(TaskStatus {
+            id: id.to_owned(),
+            state: if info.exit.is_some() {
+                TaskState::Exited
+            } else {
+                TaskState::Running
+            },
+            started_at: Timestamp(info.started_unix_ns),
+            completed_at: info.exit.map(|e| Timestamp(e.at_unix_ns)),
+            exit: info.exit.map(exit_result),
+            attributes: BTreeMap::from([("pid".to_owned(), info.handle.pid.to_string())]),
+        })
+    }
+
+    async fn task_stats(&self, id: &str) -> Result<TaskResourceUsage, DriverError> {
+        self.state(id)?;
+        let stats = self
+            .supervisor
+            .stats(id)
+            .await
+            .map_err(|e| refused(id, e))?;
+        let mut tasks = self.tasks();
+        let task = tasks
+            .get_mut(id)
+            .ok_or_else(|| DriverError::NotFound { id: id.to_owned() })?;
+        let ticks_per_percent = task.state.ticks_per_percent;
+        Ok(task.sample.advance(stats, ticks_per_percent))
+    }
+
+    async fn signal_task(&self, id: &str, signal: &str) -> Result<(), DriverError> {
+        self.state(id)?;
+        self.supervisor
+            .signal(id, signal::number(signal)?)
+            .await
+            .map_err(|e| refused(id, e))
+    }
+
+    async fn exec_stream(&self, id: &str, request: ExecRequest) -> Result<ExecStream, DriverError> {
+        let state = self.state(id)?;
+        let Some((program, args)) = request.command.split_first() else {
+            return Err(DriverError::Failed("command is not present".to_owned()));
+        };
+        let command = command::find_in(
+            program,
+            &state.task_dir,
+            request.env.get("PATH").map(String::as_str),
+        )?;
+        let spec = ExecSpec {
+            id: id.to_owned(),
+            command,
+            args: args.to_vec(),
+            env: request.env,
+            cwd: state.cwd,
+            credentials: state.credentials.map(|c| Credentials {
+                uid: c.uid,
+                gid: c.gid,
+                groups: c.groups,
+            }),
+            network_namespace: state.network_namespace,
+            tty: request.tty,
+            window: request.window,
+        };
+        let session = self.supervisor.exec(spec).await.map_err(|e| match e {
+            SupervisorError::Refused(Refusal {
+                kind: ErrorKind::Start | ErrorKind::Invalid,
+                message,
+            }) => DriverError::Failed(message),
+            other => refused(id, other),
+        })?;
+        Ok(ExecStream {
+            input: Box::new(session.input),
+            output: Box::new(session.output),
+        })
+    }
+
+    fn events(&self) -> broadcast::Receiver<DriverEvent> {
+        self.events.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::TaskResources;
+
+    fn limits_of(memory_mib: i64, memory_max_mib: i64) -> (Option<u64>, Option<u64>) {
+        let resources = TaskResources {
+            cpu_mhz: 100,
+            memory_mib,
+            memory_max_mib,
+            ..TaskResources::default()
+        };
+        let limits = limits(&TaskConfig {
+            resources,
+            ..TaskConfig::default()
+        });
+        assert_eq!(limits.cpu_weight, Some(4));
+        (
+            limits.memory_max_bytes.map(|b| b >> 20),
+            limits.memory_low_bytes.map(|b| b >> 20),
+        )
+    }
+
+    #[test]
+    fn memory_max_makes_memory_a_reservation() {
+        assert_eq!(limits_of(300, 0), (Some(300), None));
+        assert_eq!(limits_of(300, 600), (Some(600), Some(300)));
+        assert_eq!(limits_of(300, -1), (None, Some(300)));
+    }
+
+    #[test]
+    fn shares_become_weights() {
+        assert_eq!(
+            [0, 2, 1024, 262_144, 1_000_000].map(weight_of_shares),
+            [1, 1, 39, 10_000, 10_000]
+        );
+    }
+
+    #[test]
+    fn an_unknown_exit_is_no_success() {
+        let exit = TaskExit {
+            status: nomad_supervisor::ExitStatus::Lost,
+            oom_killed: false,
+            at_unix_ns: 0,
+        };
+        let result = exit_result(exit);
+        assert!(!result.successful());
+        assert_eq!((result.exit_code, result.signal), (-1, 0));
+    }
+}
