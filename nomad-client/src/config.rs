@@ -179,7 +179,7 @@ impl Default for ClientConfig {
             bridge_network_hairpin_mode: false,
             max_kill_timeout: Nanos::secs(30),
             disable_remote_exec: false,
-            gc_interval: Duration::from_secs(60),
+            gc_interval: Duration::from_mins(1),
             gc_parallel_destroys: 2,
             gc: GcLimits {
                 max_allocs: 50,

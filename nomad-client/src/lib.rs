@@ -9,3 +9,4 @@ pub mod fingerprint;
 pub mod fs;
 pub mod machine;
 pub mod signals;
+pub mod state;

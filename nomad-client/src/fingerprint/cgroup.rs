@@ -10,8 +10,8 @@ const TMPFS_MAGIC: i64 = 0x0102_1994;
 
 pub(super) fn probe(host: &Host<'_>, node: &mut Node) {
     let version = match statfs(host.path("sys/fs/cgroup")) {
-        Ok(info) if i64::from(info.f_type) == CGROUP2_MAGIC => 2,
-        Ok(info) if i64::from(info.f_type) == TMPFS_MAGIC => 1,
+        Ok(info) if info.f_type == CGROUP2_MAGIC => 2,
+        Ok(info) if info.f_type == TMPFS_MAGIC => 1,
         _ => return,
     };
     set(node, "os.cgroups.version", version);

@@ -22,7 +22,7 @@ fn alloc() -> tempfile::TempDir {
 
 fn read(root: &SafeRoot, path: &str) -> Result<String, FsError> {
     let mut text = String::new();
-    std::io::Read::read_to_string(&mut root.read(path)?, &mut text).unwrap();
+    io::Read::read_to_string(&mut root.read(path)?, &mut text).unwrap();
     Ok(text)
 }
 

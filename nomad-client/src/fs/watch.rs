@@ -23,7 +23,7 @@ pub(super) struct Watch {
 impl Watch {
     /// Watches a directory and the files in it.
     pub(super) fn dir(path: &Path) -> Self {
-        let notify = open(path).and_then(|fd| AsyncFd::with_interest(fd, Interest::READABLE));
+        let notify = open(path).and_then(register);
         if let Err(error) = &notify {
             tracing::debug!(path = %path.display(), %error, "the kernel does not tell of changes");
         }
@@ -55,6 +55,16 @@ fn open(path: &Path) -> io::Result<OwnedFd> {
         | WatchFlags::CLOSE_WRITE;
     inotify::add_watch(&fd, path, what)?;
     Ok(fd)
+}
+
+#[expect(
+    unsafe_code,
+    reason = "the safe constructors are deprecated because a type may lie about its descriptor"
+)]
+fn register(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an OwnedFd names one descriptor as long as it lives, and nothing here closes or replaces it.
+    let registered = unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) };
+    registered.map_err(io::Error::from)
 }
 
 /// Throws away what is waiting: that something changed is all that matters.

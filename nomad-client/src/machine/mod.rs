@@ -1,5 +1,6 @@
 //! Decisions about allocations and tasks as plain functions and structs: no clock, no randomness, no I/O.
 
+pub mod alloc;
 pub mod disconnect;
 pub mod events;
 pub mod gc;
