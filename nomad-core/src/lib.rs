@@ -28,6 +28,8 @@ pub mod task_state;
 
 pub mod diff;
 pub mod spec;
+#[cfg(feature = "test-util")]
+pub mod memory_view;
 pub mod view;
 
 pub use self::ids::{

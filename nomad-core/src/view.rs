@@ -41,6 +41,11 @@ pub trait ClusterView {
     /// The newest deployment of a job (by create index).
     fn latest_deployment(&self, key: &JobKey) -> Option<&Arc<Deployment>>;
 
+    /// Every kept deployment of a job; views without a history give the newest.
+    fn deployments_of_job(&self, key: &JobKey) -> Box<dyn Iterator<Item = &Arc<Deployment>> + '_> {
+        Box::new(self.latest_deployment(key).into_iter())
+    }
+
     /// One deployment.
     fn deployment(&self, id: DeploymentId) -> Option<&Arc<Deployment>>;
 

@@ -16,8 +16,20 @@ pub mod attempt;
 pub mod class;
 pub mod columns;
 pub mod schedule;
-mod simple;
 pub mod verify;
+
+mod candidates;
+mod eligibility;
+mod feasible;
+mod fit;
+mod preempt;
+mod propose;
+mod rank;
+mod reconcile;
+mod rng;
+mod service;
+mod stack;
+mod system;
 
 pub use self::attempt::{Attempt, EvalWrites, Step, Submission};
 pub use self::class::computed_class;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use nomad_core::eval::Evaluation;
+use nomad_core::eval::{EvalTrigger, Evaluation};
 use nomad_core::ids::{DeploymentId, IdSource};
 use nomad_core::job::JobType;
 use nomad_core::metric::AllocMetric;
@@ -12,6 +12,7 @@ use nomad_core::time::Timestamp;
 use nomad_core::view::ClusterView;
 
 use crate::columns::NodeColumns;
+use crate::{service, system};
 
 /// Everything that an attempt depends on.
 #[derive(Clone, Copy)]
@@ -70,5 +71,54 @@ pub enum ScheduleError {
 
 /// One attempt: reads the view, proposes a plan. Pure: the same arguments give the same outcome.
 pub fn schedule(input: &Input<'_>, ids: &mut dyn IdSource) -> Result<Outcome, ScheduleError> {
-    crate::simple::schedule(input, ids)
+    accept(input.eval)?;
+    let built;
+    let columns = match input.columns {
+        Some(columns) if columns.index() == input.view.index() => columns,
+        _ => {
+            built = NodeColumns::from_view(input.view);
+            &built
+        }
+    };
+    match input.eval.job_type {
+        JobType::Service | JobType::Batch => Ok(service::schedule(input, columns, ids)),
+        JobType::System | JobType::Sysbatch => Ok(system::schedule(input, columns, ids)),
+        job_type @ JobType::Core => Err(ScheduleError::JobType { job_type }),
+    }
+}
+
+/// Which triggers the scheduler of a job type answers to.
+fn accept(eval: &Evaluation) -> Result<(), ScheduleError> {
+    use EvalTrigger as Trigger;
+    let accepted = match eval.job_type {
+        JobType::Service | JobType::Batch => eval.triggered_by != Trigger::Scheduled,
+        JobType::System | JobType::Sysbatch => match eval.triggered_by {
+            Trigger::JobRegister
+            | Trigger::JobDeregister
+            | Trigger::NodeUpdate
+            | Trigger::NodeDrain
+            | Trigger::AllocStop
+            | Trigger::RollingUpdate
+            | Trigger::DeploymentWatcher
+            | Trigger::FailedFollowUp
+            | Trigger::QueuedAllocs
+            | Trigger::Preemption
+            | Trigger::JobScaling
+            | Trigger::Reconnect => true,
+            Trigger::PeriodicJob => eval.job_type == JobType::Sysbatch,
+            Trigger::MaxPlanAttempts
+            | Trigger::AllocFailure
+            | Trigger::AllocReschedule
+            | Trigger::MaxDisconnectTimeout
+            | Trigger::Scheduled => false,
+        },
+        JobType::Core => true,
+    };
+    if accepted {
+        Ok(())
+    } else {
+        Err(ScheduleError::Trigger {
+            trigger: eval.triggered_by.as_str(),
+        })
+    }
 }

@@ -11,7 +11,7 @@ use nomad_core::node::{Eligibility, NodeStatus};
 use nomad_core::plan::{AllocPreemption, AllocStop, Plan, PlanResult};
 use nomad_core::view::ClusterView;
 
-use crate::simple;
+use crate::fit;
 
 /// What a plan does on one node.
 #[derive(Debug, Clone, Copy, Default)]
@@ -185,7 +185,9 @@ pub fn verify_node(
             live.insert(alloc.id, Arc::clone(alloc));
         }
     }
-    simple::fits(row, live.values()).map_err(|dimension| RejectReason::Exhausted {
-        dimension: dimension.to_owned(),
+    fit::allocs_fit(row, live.values().map(|alloc| &**alloc)).map_err(|dimension| {
+        RejectReason::Exhausted {
+            dimension: dimension.into_owned(),
+        }
     })
 }

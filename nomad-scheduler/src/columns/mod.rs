@@ -1,10 +1,24 @@
 //! Struct-of-arrays view of the nodes, kept current by deltas.
+//!
+//! One slot per node; what scheduling reads for every node (readiness, class, capacity, use) lies in plain arrays, what
+//! it reads for few (ports, cores, devices in use) is boxed and absent where there is nothing.
+//!
+//! Invariant: [`NodeColumns::update`] with everything that changed since gives what [`NodeColumns::from_view`] gives at
+//! the new index, apart from the order of slots.
 
+mod interner;
+
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use nomad_core::alloc::Allocation;
 use nomad_core::ids::NodeId;
+use nomad_core::node::Node;
 use nomad_core::view::ClusterView;
+
+pub(crate) use self::interner::Interner;
+use crate::fit::ports::{NetRoom, PortSet};
+use crate::fit::{self, Items, Sums};
 
 /// What changed between two indexes of the state.
 #[derive(Debug, Clone, Default)]
@@ -19,24 +33,193 @@ pub struct ColumnChanges {
 #[derive(Debug, Clone, Default)]
 pub struct NodeColumns {
     index: u64,
+    slots: HashMap<NodeId, u32>,
+    pub(crate) rows: Vec<Option<Arc<Node>>>,
+    pub(crate) ready: Vec<bool>,
+    pub(crate) datacenter: Vec<u32>,
+    pub(crate) pool: Vec<u32>,
+    /// Computed class.
+    pub(crate) class: Vec<u32>,
+    /// The operator's class.
+    pub(crate) node_class: Vec<u32>,
+    pub(crate) capacity: Vec<Sums>,
+    pub(crate) used: Vec<Sums>,
+    pub(crate) nets: Vec<NetRoom>,
+    pub(crate) items: Vec<Option<Box<Items>>>,
+    pub(crate) datacenters: Interner,
+    pub(crate) pools: Interner,
+    pub(crate) classes: Interner,
+    pub(crate) node_classes: Interner,
+    port_sets: HashMap<Box<str>, Arc<PortSet>>,
+    free: Vec<u32>,
+}
+
+/// Whether an allocation holds anything of its node: until the node says that it ended.
+pub(crate) fn counts(alloc: &Allocation) -> bool {
+    !alloc.client_terminal()
 }
 
 impl NodeColumns {
     /// Reads a whole view.
     pub fn from_view(view: &dyn ClusterView) -> Self {
-        Self {
+        let mut columns = Self {
             index: view.index(),
+            ..Self::default()
+        };
+        for node in view.nodes() {
+            columns.write_node(node);
         }
+        for slot in 0..columns.rows.len() as u32 {
+            columns.recount(view, slot);
+        }
+        columns
     }
 
     /// Follows the state to the index of `view`; `changes` is everything that was written since [`Self::index`].
     pub fn update(&mut self, view: &dyn ClusterView, changes: &ColumnChanges) {
-        let _ = changes;
+        let changed: BTreeSet<NodeId> = changes.nodes.iter().copied().collect();
+        for id in &changed {
+            match view.node(*id) {
+                Some(node) => {
+                    let slot = self.write_node(node);
+                    self.recount(view, slot);
+                }
+                None => self.remove_node(*id),
+            }
+        }
+        for (old, new) in &changes.allocs {
+            for (alloc, sign) in [(old, false), (new, true)] {
+                let Some(alloc) = alloc.as_ref().filter(|alloc| counts(alloc)) else {
+                    continue;
+                };
+                if changed.contains(&alloc.node_id) {
+                    continue;
+                }
+                if let Some(slot) = self.slots.get(&alloc.node_id) {
+                    self.count(*slot, alloc, sign);
+                }
+            }
+        }
         self.index = view.index();
     }
 
     /// Index of the state that they stand at.
     pub fn index(&self) -> u64 {
         self.index
+    }
+
+    /// How many nodes there are.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Whether there is no node.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    pub(crate) fn slot(&self, node: NodeId) -> Option<u32> {
+        self.slots.get(&node).copied()
+    }
+
+    /// The node of a slot that is in use.
+    pub(crate) fn row(&self, slot: u32) -> &Arc<Node> {
+        self.rows[slot as usize]
+            .as_ref()
+            .expect("slots handed out belong to nodes")
+    }
+
+    fn write_node(&mut self, node: &Arc<Node>) -> u32 {
+        let slot = match self.slots.get(&node.id) {
+            Some(slot) => *slot,
+            None => {
+                let slot = self.free.pop().unwrap_or_else(|| self.grow());
+                self.slots.insert(node.id, slot);
+                slot
+            }
+        };
+        let at = slot as usize;
+        let sets = &mut self.port_sets;
+        self.nets[at] = NetRoom::with_sets(node, &mut |text| {
+            if let Some(set) = sets.get(text) {
+                return Arc::clone(set);
+            }
+            let set = Arc::new(PortSet::parse(text));
+            sets.insert(text.into(), Arc::clone(&set));
+            set
+        });
+        self.ready[at] = node.is_ready();
+        self.datacenter[at] = self.datacenters.intern(&node.datacenter);
+        self.pool[at] = self.pools.intern(&node.node_pool);
+        self.class[at] = if node.computed_class.is_empty() {
+            self.classes.intern(&crate::class::computed_class(node))
+        } else {
+            self.classes.intern(&node.computed_class)
+        };
+        self.node_class[at] = self.node_classes.intern(&node.node_class);
+        self.capacity[at] = fit::capacity(node);
+        self.rows[at] = Some(Arc::clone(node));
+        slot
+    }
+
+    fn grow(&mut self) -> u32 {
+        self.rows.push(None);
+        self.ready.push(false);
+        self.datacenter.push(0);
+        self.pool.push(0);
+        self.class.push(0);
+        self.node_class.push(0);
+        self.capacity.push(Sums::default());
+        self.used.push(Sums::default());
+        self.nets.push(NetRoom::default());
+        self.items.push(None);
+        (self.rows.len() - 1) as u32
+    }
+
+    fn remove_node(&mut self, id: NodeId) {
+        if let Some(slot) = self.slots.remove(&id) {
+            let at = slot as usize;
+            self.rows[at] = None;
+            self.ready[at] = false;
+            self.used[at] = Sums::default();
+            self.items[at] = None;
+            self.free.push(slot);
+        }
+    }
+
+    fn recount(&mut self, view: &dyn ClusterView, slot: u32) {
+        self.used[slot as usize] = Sums::default();
+        self.items[slot as usize] = None;
+        let id = self.row(slot).id;
+        for alloc in view.allocs_of_node(id).filter(|alloc| counts(alloc)) {
+            self.count(slot, alloc, true);
+        }
+    }
+
+    fn count(&mut self, slot: u32, alloc: &Allocation, add: bool) {
+        let at = slot as usize;
+        let resources = &alloc.allocated_resources;
+        let sums = fit::sums(resources);
+        let Some(node) = &self.rows[at] else {
+            return;
+        };
+        let held = Items::of(resources, node, &self.nets[at]);
+        if add {
+            self.used[at].add(&sums);
+        } else {
+            self.used[at].subtract(&sums);
+        }
+        if held.is_empty() {
+            return;
+        }
+        let items = self.items[at].get_or_insert_with(Box::default);
+        if add {
+            items.add(&held);
+        } else {
+            items.subtract(&held);
+            if items.is_empty() {
+                self.items[at] = None;
+            }
+        }
     }
 }

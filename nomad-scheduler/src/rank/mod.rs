@@ -1,0 +1,408 @@
+//! Scores of all feasible nodes for one group, kept between the placements of an evaluation.
+//!
+//! Every candidate is judged once; after that only nodes that the plan changes are judged again. Feasible nodes lie in
+//! heaps, one per combination of property values (spread attributes, distinct properties) and number of score parts,
+//! ordered by what depends on the node alone. What depends on a property value is a counter, so choosing a node costs
+//! one look at the top of each heap, however many allocations were placed before.
+//!
+//! Source: servers and scheduling reference, "Feasibility and ranking".
+
+pub(crate) mod buckets;
+mod judge;
+mod metrics;
+pub(crate) mod score;
+pub(crate) mod spread;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use nomad_core::ids::NodeId;
+use nomad_core::job::{Job, TaskGroup};
+use nomad_core::node::Node;
+use nomad_core::scheduler_config::SchedulerAlgorithm;
+
+use self::buckets::{Buckets, Entry};
+use self::judge::{ClassState, NodeState, Verdict};
+use self::metrics::Tally;
+use self::score::Score;
+use self::spread::{Property, Purpose};
+use crate::candidates::Candidates;
+use crate::eligibility::Eligibility;
+use crate::feasible::GroupFilters;
+use crate::feasible::constraint::Check;
+use crate::fit::resources::Ask;
+use crate::propose::Proposed;
+use crate::rng;
+
+pub(crate) use self::metrics::exhaust_resources;
+
+/// Nodes whose scores are kept with an allocation.
+pub(crate) const TOP_SCORES: usize = 5;
+
+/// What is special about one placement of a group.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted {
+    /// Nodes where predecessors failed.
+    pub(crate) penalty: BTreeSet<NodeId>,
+    /// The node that has the predecessor's data.
+    pub(crate) preferred: Option<NodeId>,
+    /// The `[index]` of its name.
+    pub(crate) index: Option<u64>,
+}
+
+/// A node chosen for a placement.
+#[derive(Debug, Clone)]
+pub(crate) struct Choice {
+    pub(crate) slot: u32,
+    pub(crate) score: Score,
+    /// The best nodes with their scores, best first.
+    pub(crate) top: Vec<(u32, Score)>,
+}
+
+/// How scores are formed, the same for all groups of a job.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Style {
+    pub(crate) algorithm: SchedulerAlgorithm,
+    pub(crate) oversubscription: bool,
+    pub(crate) seed: u64,
+}
+
+/// The ranking of all candidates for one group of one job version.
+pub(crate) struct Ranking {
+    pub(crate) job: Arc<Job>,
+    group_index: usize,
+    pub(crate) ask: Ask,
+    pub(crate) filters: GroupFilters,
+    style: Style,
+    affinities: Vec<Check>,
+    affinity_total: f64,
+    unique_affinity: bool,
+    pub(crate) properties: Vec<Property>,
+    unique_key: bool,
+    classes: HashMap<u32, ClassState>,
+    nodes: Vec<NodeState>,
+    buckets: Buckets,
+    tally: Tally,
+    /// Allocations of the group, and of the whole job, by slot.
+    group_here: HashMap<u32, i64>,
+    job_here: HashMap<u32, i64>,
+    /// How much of the plan's journal is taken in.
+    seen: usize,
+}
+
+impl Ranking {
+    pub(crate) fn new(
+        job: &Arc<Job>,
+        group_index: usize,
+        style: Style,
+        candidates: &Candidates,
+        proposed: &Proposed<'_>,
+        eligibility: &mut Eligibility,
+    ) -> Self {
+        let group = &job.task_groups[group_index];
+        let ask = Ask::of(group, style.oversubscription);
+        let filters = GroupFilters::of(job, group, &ask.devices);
+        let affinities: Vec<Check> = job
+            .affinities
+            .iter()
+            .chain(&group.affinities)
+            .chain(group.tasks.iter().flat_map(|task| &task.affinities))
+            .map(Check::affinity)
+            .collect();
+        let spreads: Vec<_> = group.spreads.iter().chain(&job.spreads).collect();
+        let weights: f64 = spreads.iter().map(|spread| f64::from(spread.weight)).sum();
+        let properties: Vec<Property> = spreads
+            .into_iter()
+            .map(|spread| Property::spread(spread, weights, group.count))
+            .chain(filters.limits.iter().map(Property::limit))
+            .collect();
+        eligibility.escaped |= filters.escapes();
+        let mut ranking = Self {
+            job: Arc::clone(job),
+            group_index,
+            style,
+            affinity_total: affinities.iter().map(|check| check.weight.abs()).sum(),
+            unique_affinity: affinities.iter().any(|check| check.escapes),
+            unique_key: properties.iter().any(Property::is_unique),
+            ask,
+            filters,
+            affinities,
+            properties,
+            classes: HashMap::new(),
+            nodes: Vec::with_capacity(candidates.slots.len()),
+            buckets: Buckets::default(),
+            tally: Tally::default(),
+            group_here: HashMap::new(),
+            job_here: HashMap::new(),
+            seen: 0,
+        };
+        ranking.count_existing(proposed);
+        ranking.judge_all(candidates, proposed, eligibility);
+        ranking
+    }
+
+    pub(crate) fn group(&self) -> &TaskGroup {
+        &self.job.task_groups[self.group_index]
+    }
+
+    fn count_existing(&mut self, proposed: &Proposed<'_>) {
+        let name = self.group().name.clone();
+        let needs_rows = !self.properties.is_empty();
+        for alloc in proposed.view.allocs_of_job(&proposed.job) {
+            if crate::columns::counts(alloc)
+                && let Some(slot) = proposed.columns.slot(alloc.node_id)
+            {
+                *self.job_here.entry(slot).or_default() += 1;
+                if alloc.task_group == name {
+                    *self.group_here.entry(slot).or_default() += 1;
+                }
+            }
+            if needs_rows
+                && !alloc.terminal()
+                && let Some(node) = proposed.view.node(alloc.node_id)
+            {
+                self.count_properties(node, alloc.task_group == name, 1);
+            }
+        }
+        // Changes that the plan made before this ranking began.
+        for change in &proposed.journal {
+            self.count_change(change, proposed, &name);
+        }
+        self.seen = proposed.journal.len();
+    }
+
+    fn count_properties(&mut self, node: &Node, own_group: bool, delta: i64) {
+        for property in &mut self.properties {
+            if own_group || !property.group_only {
+                property.count(node, delta);
+            }
+        }
+    }
+
+    fn count_change(
+        &mut self,
+        change: &crate::propose::Change,
+        proposed: &Proposed<'_>,
+        name: &str,
+    ) {
+        let Some(group) = &change.group else {
+            return;
+        };
+        let own = group == name;
+        if change.counts
+            && let Some(slot) = change.slot
+        {
+            *self.job_here.entry(slot).or_default() += change.delta;
+            if own {
+                *self.group_here.entry(slot).or_default() += change.delta;
+            }
+        }
+        if change.live
+            && !self.properties.is_empty()
+            && let Some(node) = proposed.view.node(change.node)
+        {
+            self.count_properties(node, own, change.delta);
+        }
+    }
+
+    /// Takes in what the plan changed since the last placement.
+    pub(crate) fn catch_up(
+        &mut self,
+        candidates: &Candidates,
+        proposed: &Proposed<'_>,
+        wanted: &Wanted,
+    ) {
+        let name = self.group().name.clone();
+        let fresh = &proposed.journal[self.seen..];
+        self.seen = proposed.journal.len();
+        let mut dirty: BTreeSet<u32> = BTreeSet::new();
+        for change in fresh {
+            self.count_change(change, proposed, &name);
+            dirty.extend(change.slot);
+        }
+        if self.filters.has_volumes() {
+            // Claims and names differ from placement to placement.
+            for position in 0..candidates.slots.len() {
+                self.judge_again(position, candidates, proposed, wanted.index);
+            }
+            return;
+        }
+        for slot in dirty {
+            if let Some(position) = candidates.position(slot) {
+                self.judge_again(position, candidates, proposed, wanted.index);
+            }
+        }
+    }
+
+    /// Chooses the best node, or none where no candidate is feasible and has room.
+    pub(crate) fn select(
+        &mut self,
+        candidates: &Candidates,
+        proposed: &Proposed<'_>,
+        wanted: &Wanted,
+    ) -> Option<Choice> {
+        self.catch_up(candidates, proposed, wanted);
+        let boosts = self.key_boosts();
+        if let Some(choice) = self.preferred(candidates, proposed, wanted, &boosts) {
+            return Some(choice);
+        }
+        let penalized: Vec<u32> = wanted
+            .penalty
+            .iter()
+            .filter_map(|node| candidates.position(proposed.columns.slot(*node)?))
+            .map(|position| position as u32)
+            .collect();
+
+        let nodes = &self.nodes;
+        let mut best: Vec<(f64, u64, u32)> = self.buckets.top(
+            TOP_SCORES,
+            |key| boosts[key as usize],
+            |entry: &Entry| nodes[entry.position as usize].stamp == entry.stamp,
+            |entry: &Entry| penalized.contains(&entry.position),
+        );
+        for position in penalized {
+            let state = &self.nodes[position as usize];
+            if let Verdict::Scored = state.verdict
+                && let Some(boost) = boosts[state.key as usize]
+            {
+                let mut score = self.score_of(position as usize);
+                score.penalty = true;
+                score.spread = boost;
+                best.push((score.mean(), state.rank, position));
+            }
+        }
+        best.sort_by(|left, right| right.0.total_cmp(&left.0).then(right.1.cmp(&left.1)));
+        best.truncate(TOP_SCORES);
+        let top: Vec<(u32, Score)> = best
+            .into_iter()
+            .map(|(_, _, position)| {
+                let slot = candidates.slots[position as usize];
+                let mut score = self.score_of(position as usize);
+                score.penalty = wanted.penalty.contains(&proposed.columns.row(slot).id);
+                score.spread =
+                    boosts[self.nodes[position as usize].key as usize].unwrap_or_default();
+                (slot, score)
+            })
+            .collect();
+        let (slot, score) = *top.first()?;
+        Some(Choice { slot, score, top })
+    }
+
+    fn preferred(
+        &self,
+        candidates: &Candidates,
+        proposed: &Proposed<'_>,
+        wanted: &Wanted,
+        boosts: &[Option<f64>],
+    ) -> Option<Choice> {
+        let slot = proposed.columns.slot(wanted.preferred?)?;
+        let position = candidates.position(slot)?;
+        let state = &self.nodes[position];
+        let (Verdict::Scored, Some(boost)) = (state.verdict, boosts[state.key as usize]) else {
+            return None;
+        };
+        let mut score = self.score_of(position);
+        score.penalty = wanted.penalty.contains(&proposed.columns.row(slot).id);
+        score.spread = boost;
+        Some(Choice {
+            slot,
+            score,
+            top: vec![(slot, score)],
+        })
+    }
+
+    /// Whether the group may go on a candidate, as the plan stands.
+    pub(crate) fn probe(
+        &mut self,
+        slot: u32,
+        candidates: &Candidates,
+        proposed: &Proposed<'_>,
+        wanted: &Wanted,
+    ) -> bool {
+        self.catch_up(candidates, proposed, wanted);
+        let Some(position) = candidates.position(slot) else {
+            return false;
+        };
+        let state = &self.nodes[position];
+        let values = &self.buckets.keys()[state.key as usize];
+        state.verdict == Verdict::Scored
+            && self
+                .properties
+                .iter()
+                .zip(values.iter())
+                .all(|(property, value)| match &property.purpose {
+                    Purpose::Spread(_) => true,
+                    Purpose::Limit(limit) => {
+                        value.is_some_and(|value| property.used(value) < limit.limit)
+                    }
+                })
+    }
+
+    /// By key: the sum of the spread boosts, or nothing where a distinct property is used up.
+    pub(crate) fn key_boosts(&self) -> Vec<Option<f64>> {
+        let per_property: Vec<Vec<f64>> = self.properties.iter().map(Property::boosts).collect();
+        self.buckets
+            .keys()
+            .iter()
+            .map(|values| {
+                let mut sum = 0.0;
+                for ((property, value), boosts) in
+                    self.properties.iter().zip(values.iter()).zip(&per_property)
+                {
+                    match (&property.purpose, value) {
+                        (Purpose::Spread(_), None) => sum -= 1.0,
+                        (Purpose::Spread(_), Some(value)) => sum += boosts[*value as usize],
+                        (Purpose::Limit(_), None) => return None,
+                        (Purpose::Limit(limit), Some(value)) => {
+                            if property.used(*value) >= limit.limit {
+                                return None;
+                            }
+                        }
+                    }
+                }
+                Some(sum)
+            })
+            .collect()
+    }
+
+    /// The boost of one candidate's property values; nothing where a distinct property is used up.
+    pub(crate) fn boost_at(&self, position: usize, boosts: &[Option<f64>]) -> Option<f64> {
+        boosts[self.nodes[position].key as usize]
+    }
+
+    /// Whether a candidate passes all filters that do not depend on what is free.
+    pub(crate) fn is_feasible(&self, position: usize) -> bool {
+        matches!(
+            self.nodes[position].verdict,
+            Verdict::Scored | Verdict::Exhausted(_)
+        )
+    }
+
+    /// A seeded number per node that decides ties.
+    fn rank(&self, node: NodeId) -> u64 {
+        let (high, low) = node.0.0.split_at(8);
+        let number = |bytes: &[u8]| {
+            bytes
+                .iter()
+                .fold(0_u64, |number, byte| (number << 8) | u64::from(*byte))
+        };
+        rng::mix(self.style.seed ^ number(low).rotate_left(17) ^ number(high))
+    }
+}
+
+/// The scores of the best nodes as metrics show them.
+pub(crate) fn top_scores(
+    top: &[(u32, Score)],
+    proposed: &Proposed<'_>,
+) -> Vec<nomad_core::metric::NodeScoreMeta> {
+    top.iter()
+        .map(|(slot, score)| nomad_core::metric::NodeScoreMeta {
+            node_id: proposed.columns.row(*slot).id,
+            scores: score.parts(),
+            norm_score: score.mean(),
+        })
+        .collect()
+}
+
+/// Counts by name.
+pub(crate) type Counts = BTreeMap<String, i64>;
