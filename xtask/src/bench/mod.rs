@@ -53,7 +53,7 @@ enum Source {
     WholeProgram,
 }
 
-const BENCHES: [(&str, Source, &str); 6] = [
+const BENCHES: [(&str, Source, &str); 7] = [
     (
         "scheduler",
         targets("nomad-scheduler", "", ""),
@@ -68,6 +68,11 @@ const BENCHES: [(&str, Source, &str); 6] = [
         "store",
         targets("nomad-store", "", "rocksdb"),
         "the durable log",
+    ),
+    (
+        "raft",
+        targets("nomad-raft", "", "rocksdb"),
+        "proposing on one server",
     ),
     (
         "jobspec",
