@@ -4,19 +4,34 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use super::{DecodeError, Job, decode};
+use super::{DecodeError, Job, ServerDefaults, decode};
+use crate::ids::{IdSource, Uuid};
 
 const LIMIT: usize = 1 << 20;
 
+/// Ids that count.
+struct Counting(u8);
+
+impl IdSource for Counting {
+    fn next_uuid(&mut self) -> Uuid {
+        self.0 += 1;
+        Uuid([self.0; 16])
+    }
+}
+
 /// The recorded answers of the group `parsing`, or `None` with a word to the reader where they are absent.
 fn recordings() -> Option<Value> {
+    recorded_groups().map(|all| all["parsing"].clone())
+}
+
+fn recorded_groups() -> Option<Value> {
     let shared = std::env::var_os("NOMAD_SHARED").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")),
         PathBuf::from,
     );
     let path = shared.join("conformance/golden/a.json");
     match std::fs::read(&path) {
-        Ok(text) => Some(serde_json::from_slice::<Value>(&text).unwrap()["parsing"].clone()),
+        Ok(text) => Some(serde_json::from_slice::<Value>(&text).unwrap()),
         Err(_) => {
             eprintln!("skipped: no recordings at {}", path.display());
             None
@@ -162,4 +177,86 @@ fn size_and_depth_are_bounded() {
         "]".repeat(100_000)
     );
     assert!(decode::<Job>(deep.as_bytes(), LIMIT).is_err());
+}
+
+#[test]
+fn registered_jobs_are_stored_as_recorded() {
+    let Some(all) = recorded_groups() else { return };
+    for (parsed, read) in [
+        ("service", "read"),
+        ("batch", "batch-read"),
+        ("system", "system-read"),
+    ] {
+        let submitted = all["parsing"][parsed]["json"].to_string();
+        let mut job: Job = decode(submitted.as_bytes(), LIMIT).unwrap();
+        job.canonicalize();
+        job.mutate(&ServerDefaults::default(), &mut Counting(0))
+            .unwrap();
+        let mut stored = serde_json::to_value(job.into_job().unwrap()).unwrap();
+        let mut wanted = all["jobs"][read]["json"].clone();
+        for value in [&mut stored, &mut wanted] {
+            // What the cluster sets later.
+            for key in [
+                "Status",
+                "StatusDescription",
+                "Stable",
+                "SubmitTime",
+                "CreateIndex",
+                "ModifyIndex",
+                "JobModifyIndex",
+            ] {
+                value.as_object_mut().unwrap().remove(key);
+            }
+        }
+        assert_eq!(stored, wanted, "{parsed}");
+    }
+}
+
+#[test]
+fn stored_jobs_can_be_submitted_again() {
+    let Some(all) = recorded_groups() else { return };
+    let recorded = &all["jobs"]["read"]["json"];
+    let stored: crate::job::Job = serde_json::from_value(recorded.clone()).unwrap();
+    let mut job = Job::from_stored(&stored);
+    job.canonicalize();
+    job.mutate(&ServerDefaults::default(), &mut Counting(0))
+        .unwrap();
+    let again = job.into_job().unwrap();
+    assert!(!stored.spec_changed(&again));
+}
+
+#[test]
+fn a_sidecar_brings_a_task_a_port_and_constraints() {
+    let Some(parsing) = recordings() else { return };
+    let mut job: Job = decode(parsing["full"]["json"].to_string().as_bytes(), LIMIT).unwrap();
+    job.mutate(&ServerDefaults::default(), &mut Counting(0))
+        .unwrap();
+    let stored = job.into_job().unwrap();
+    let group = &stored.task_groups[0];
+    let proxy = group
+        .task("connect-proxy-full-${NOMAD_GROUP_NAME}")
+        .unwrap();
+    assert_eq!(proxy.kind, "connect-proxy:full-${NOMAD_GROUP_NAME}");
+    assert_eq!(proxy.driver, "docker");
+    assert_eq!(proxy.kill_timeout, crate::Nanos::secs(5));
+    assert_eq!(proxy.shutdown_delay, crate::Nanos::ZERO);
+    assert!(
+        group.networks[0]
+            .dynamic_ports
+            .iter()
+            .any(|port| port.label.starts_with("connect-proxy-") && port.to == -1)
+    );
+    let lefts: Vec<&str> = group
+        .constraints
+        .iter()
+        .map(|c| c.ltarget.as_str())
+        .collect();
+    for wanted in [
+        "${attr.vault.version}",
+        "${attr.os.signals}",
+        "${attr.consul.version}",
+        "${attr.plugins.cni.version.bridge}",
+    ] {
+        assert!(lefts.contains(&wanted), "{wanted} among {lefts:?}");
+    }
 }
