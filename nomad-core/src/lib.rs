@@ -28,6 +28,7 @@ pub mod task_state;
 
 pub mod diff;
 pub mod spec;
+pub mod validate;
 #[cfg(feature = "test-util")]
 pub mod memory_view;
 pub mod view;

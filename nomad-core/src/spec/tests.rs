@@ -233,10 +233,8 @@ fn a_sidecar_brings_a_task_a_port_and_constraints() {
         .unwrap();
     let stored = job.into_job().unwrap();
     let group = &stored.task_groups[0];
-    let proxy = group
-        .task("connect-proxy-full-${NOMAD_GROUP_NAME}")
-        .unwrap();
-    assert_eq!(proxy.kind, "connect-proxy:full-${NOMAD_GROUP_NAME}");
+    let proxy = group.task("connect-proxy-full-g").unwrap();
+    assert_eq!(proxy.kind, "connect-proxy:full-g");
     assert_eq!(proxy.driver, "docker");
     assert_eq!(proxy.kill_timeout, crate::Nanos::secs(5));
     assert_eq!(proxy.shutdown_delay, crate::Nanos::ZERO);

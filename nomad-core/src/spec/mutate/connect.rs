@@ -18,12 +18,32 @@ const NATIVE: &str = "connect-native";
 
 /// Completes every service that uses Connect, in groups that have a network.
 pub(super) fn inject(job: &mut Job, ids: &mut dyn IdSource) -> Result<(), MutateError> {
+    let known = [
+        ("${NOMAD_JOB_NAME}", job.name.clone().unwrap_or_default()),
+        ("${NOMAD_JOB_ID}", job.id.clone().unwrap_or_default()),
+        (
+            "${NOMAD_NAMESPACE}",
+            job.namespace.clone().unwrap_or_default(),
+        ),
+    ];
     for group in job.task_groups.iter_mut().flatten() {
         if group.networks.as_ref().is_none_or(Vec::is_empty) {
             continue;
         }
+        let group_name = group.name.clone().unwrap_or_default();
         let mut services = group.services.take().unwrap_or_default();
         for service in &mut services {
+            // The sidecar's task and port bear the service's name, so it must be settled now.
+            if service
+                .connect
+                .as_ref()
+                .is_some_and(|connect| connect.sidecar_service.is_some())
+            {
+                service.name = service.name.replace("${NOMAD_GROUP_NAME}", &group_name);
+                for (reference, value) in &known {
+                    service.name = service.name.replace(reference, value);
+                }
+            }
             inject_service(group, service, ids)?;
         }
         if !services.is_empty() {
