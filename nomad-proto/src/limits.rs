@@ -24,8 +24,8 @@ pub const CHUNK_QUEUE: usize = 4;
 /// Largest message of a byte stream: a piece and its framing, in bytes.
 pub const MAX_CHUNK_MESSAGE_BYTES: usize = MAX_CHUNK_BYTES + 1024;
 
-/// Largest packet between servers, in bytes: one entry of the largest size, or many small ones.
-pub const MAX_RAFT_MESSAGE_BYTES: usize = 40 * 1024 * 1024;
+/// Largest frame between servers and its framing, in bytes.
+pub const MAX_RAFT_MESSAGE_BYTES: usize = 18 * 1024 * 1024;
 
-/// Pieces of a snapshot, in bytes.
-pub const SNAPSHOT_CHUNK_BYTES: usize = 1024 * 1024;
+/// Frames waiting for one peer; beyond it they are dropped, which consensus copes with.
+pub const RAFT_QUEUE: usize = 256;

@@ -35,6 +35,8 @@ impl Default for HeartbeatConfig {
 pub enum Event {
     /// A node showed up; `jitter` is a random number in [0, 1).
     Beat { node: NodeId, jitter: f64 },
+    /// What followed from its silence could not be written: let it expire again after this span.
+    Retry { node: NodeId, after: Nanos },
     /// Leadership was gained: these nodes are not known to be down.
     Recover { nodes: Vec<NodeId> },
     /// The node is down or gone: nothing is expected of it.
@@ -79,6 +81,11 @@ impl Heartbeats {
                 let ttl = base + Nanos((base.0 as f64 * jitter.clamp(0.0, 1.0)) as i64);
                 self.set(node, now + ttl + self.config.grace);
                 actions.push(Action::Reply { node, ttl });
+            }
+            Event::Retry { node, after } => {
+                if !self.deadlines.contains_key(&node) {
+                    self.set(node, now + after);
+                }
             }
             Event::Recover { nodes } => {
                 for node in nodes {

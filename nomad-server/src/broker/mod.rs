@@ -225,6 +225,11 @@ impl Broker {
             .is_some_and(|unacked| unacked.token == token)
     }
 
+    /// Whether a worker holds the evaluation.
+    pub fn is_in_flight(&self, eval: EvalId) -> bool {
+        self.unacked(eval).is_some()
+    }
+
     /// Forgets all evaluations; workers keep waiting.
     pub fn clear(&mut self) {
         let workers = std::mem::take(&mut self.workers);

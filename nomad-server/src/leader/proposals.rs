@@ -1,0 +1,66 @@
+//! Changes that the leader's loop proposed, and what to do when they are committed or not.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures::stream::{FuturesUnordered, Stream};
+use nomad_core::{EvalId, NodeId};
+use nomad_state::Applied;
+
+use crate::broker::Token;
+use crate::error::ServerError;
+
+/// Why a change was proposed.
+#[derive(Debug, Clone)]
+pub(super) enum Purpose {
+    /// A new cluster gets its id and configuration.
+    Found,
+    /// Needless evaluations are marked cancelled.
+    Cancel,
+    /// An evaluation is given up.
+    GiveUp { eval: EvalId, token: Token },
+    /// A node did not show up.
+    NodeMissed { node: NodeId },
+}
+
+/// A proposal that has its answer.
+pub(super) struct Settled {
+    pub(super) purpose: Purpose,
+    pub(super) outcome: Result<Applied, ServerError>,
+}
+
+type Future = Pin<Box<dyn std::future::Future<Output = Settled> + Send>>;
+
+/// Proposals under way.
+#[derive(Default)]
+pub(super) struct Proposals {
+    running: FuturesUnordered<Future>,
+    /// One batch of cancellations at a time.
+    pub(super) cancelling: bool,
+}
+
+impl Proposals {
+    pub(super) fn add(
+        &mut self,
+        purpose: Purpose,
+        proposal: impl std::future::Future<Output = Result<Applied, ServerError>> + Send + 'static,
+    ) {
+        self.running.push(Box::pin(async move {
+            Settled {
+                purpose,
+                outcome: proposal.await,
+            }
+        }));
+    }
+
+    /// The next that settles; waits forever where none is under way.
+    pub(super) async fn next(&mut self) -> Settled {
+        std::future::poll_fn(|context: &mut Context<'_>| {
+            match Pin::new(&mut self.running).poll_next(context) {
+                Poll::Ready(Some(settled)) => Poll::Ready(settled),
+                Poll::Ready(None) | Poll::Pending => Poll::Pending,
+            }
+        })
+        .await
+    }
+}

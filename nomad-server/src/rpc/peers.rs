@@ -1,0 +1,66 @@
+//! The other servers: names, addresses, connections.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nomad_raft::{Membership, PeerInfo};
+use parking_lot::RwLock;
+use tonic::transport::{Channel, Endpoint};
+
+/// How long opening a connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Silence after which a connection is probed.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// The servers of the cluster as this one knows them.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    own: u64,
+    known: RwLock<BTreeMap<u64, PeerInfo>>,
+}
+
+impl Peers {
+    /// Nobody but this server itself.
+    pub(crate) fn new(own: u64, info: PeerInfo) -> Self {
+        Self {
+            own,
+            known: RwLock::new(BTreeMap::from([(own, info)])),
+        }
+    }
+
+    /// Takes over the members of the cluster.
+    pub(crate) fn update(&self, membership: &Membership) {
+        let mut known = self.known.write();
+        let own = known.remove(&self.own);
+        *known = membership.peers.clone();
+        // Our own address is what we were told at start, not what the others remember.
+        if let Some(own) = own {
+            known.insert(self.own, own);
+        }
+    }
+
+    /// All of them by number.
+    pub(crate) fn all(&self) -> Vec<(u64, PeerInfo)> {
+        self.known
+            .read()
+            .iter()
+            .map(|(id, info)| (*id, info.clone()))
+            .collect()
+    }
+
+    /// `host:port` of one.
+    pub(crate) fn address(&self, id: u64) -> Option<String> {
+        let address = self.known.read().get(&id)?.address.clone();
+        (!address.is_empty()).then_some(address)
+    }
+
+    /// A connection to one; it is opened when it is first used, and again when it breaks.
+    pub(crate) fn channel(address: &str) -> Result<Channel, tonic::transport::Error> {
+        let endpoint = Endpoint::from_shared(format!("http://{address}"))?
+            .connect_timeout(CONNECT_TIMEOUT)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEP_ALIVE)
+            .keep_alive_while_idle(true);
+        Ok(endpoint.connect_lazy())
+    }
+}
