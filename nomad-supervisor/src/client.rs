@@ -159,32 +159,28 @@ impl SupervisorClient {
         result.await.map_err(|_| SupervisorError::Closed)?
     }
 
-    /// Starts a task; returns when its program runs. If the supervisor dies meanwhile, the new one is asked whether the
-    /// task was started, and if not it is started now.
+    /// Starts a task; returns when its program runs. If the supervisor dies meanwhile, the new one is asked whether it
+    /// knows the task, and only if not it is started now: a program never runs twice. One that was held back when the
+    /// supervisor died shows as ended, without success.
     ///
     /// # Errors
     /// [`ErrorKind::Start`] when the program cannot be run, [`ErrorKind::AlreadyExists`], [`ErrorKind::Invalid`].
     pub async fn start_task(&self, spec: TaskSpec) -> Result<TaskHandle, SupervisorError> {
-        const ATTEMPTS: usize = 3;
+        const ATTEMPTS: usize = 10;
         let spec = Box::new(spec);
-        for _ in 1..ATTEMPTS {
+        for _ in 0..ATTEMPTS {
             match self.ask(Request::Start(spec.clone())).await {
+                Ok(Reply::Started(handle)) => return Ok(handle),
+                Ok(other) => return Err(unexpected(&other)),
                 Err(SupervisorError::Disconnected) => match self.inspect(&spec.id).await {
-                    // What was released just before the end runs; what was not is gone without having run.
-                    Ok(info) if info.exit.is_none() => return Ok(info.handle),
-                    Ok(_) => self.remove(&spec.id).await?,
+                    Ok(info) => return Ok(info.handle),
                     Err(e) if e.kind() == Some(ErrorKind::NotFound) => {}
                     Err(e) => return Err(e),
                 },
-                Ok(Reply::Started(handle)) => return Ok(handle),
-                Ok(other) => return Err(unexpected(&other)),
                 Err(e) => return Err(e),
             }
         }
-        match self.ask(Request::Start(spec)).await? {
-            Reply::Started(handle) => Ok(handle),
-            other => Err(unexpected(&other)),
-        }
+        Err(SupervisorError::Disconnected)
     }
 
     /// Waits for the end of a task.

@@ -4,6 +4,7 @@ mod adopt;
 mod conn;
 mod exec;
 mod plan;
+mod process;
 mod pump;
 mod start;
 mod state;

@@ -23,6 +23,9 @@ const MAX_MEND_PAUSE: Duration = Duration::from_secs(2);
 /// A supervisor that did not open its socket after so long is started again.
 const START_PATIENCE: Duration = Duration::from_secs(4);
 
+/// Below so many requests under way, forgotten ones are not looked for.
+const MIN_PURGE: usize = 1024;
+
 type Socket = Framed<UnixStream, LengthDelimitedCodec>;
 
 /// A request and whom to tell.
@@ -49,6 +52,8 @@ pub(super) struct Link {
     capabilities: Capabilities,
     pending: HashMap<u64, Pending>,
     next_seq: u64,
+    /// Size at which forgotten requests are looked for.
+    purge_at: usize,
     keeper: Keeper,
 }
 
@@ -69,6 +74,7 @@ impl Link {
             capabilities,
             pending: HashMap::new(),
             next_seq: 1,
+            purge_at: MIN_PURGE,
             keeper,
         })
     }
@@ -138,6 +144,12 @@ impl Link {
                 return Ok(());
             }
         };
+        if self.pending.len() >= self.purge_at {
+            // Whoever stopped waiting is not answered.
+            self.pending
+                .retain(|_, pending| !pending.answer.is_closed());
+            self.purge_at = MIN_PURGE.max(self.pending.len() * 2);
+        }
         self.pending.insert(
             seq,
             Pending {

@@ -16,11 +16,12 @@ use tokio::sync::mpsc;
 
 use super::conn::Frames;
 use super::plan;
-use super::start::{open_namespace, read_report};
+use super::process::{self, Failure, Process, internal};
+use super::start::open_namespace;
 use super::state::{Client, MAX_QUEUED_FRAMES, Supervisor};
 use super::task::{Task, end_of};
-use crate::sys::spawn::{self, Plan};
-use crate::sys::{pidfd, proc, watch};
+use crate::sys::spawn::Plan;
+use crate::sys::{pidfd, watch};
 use crate::types::{ExecOutput, ExecSpec, ExitStatus, WindowSize};
 use crate::wire::{self, ErrorKind, ExecFeed, MAX_EXEC_CHUNK_BYTES, Refusal, Reply};
 
@@ -36,9 +37,7 @@ struct Ends {
 }
 
 struct Running {
-    pid: i32,
-    pidfd: Rc<OwnedFd>,
-    start_time_ticks: u64,
+    process: Process,
     ends: Ends,
 }
 
@@ -60,8 +59,13 @@ pub(super) async fn session(
         Ok(started) => started,
         Err(refusal) => return client.reply(seq, Err(refusal)),
     };
-    client.reply(seq, Ok(Reply::ExecStarted { pid: running.pid }));
-    let pidfd = Rc::clone(&running.pidfd);
+    client.reply(
+        seq,
+        Ok(Reply::ExecStarted {
+            pid: running.process.pid,
+        }),
+    );
+    let pidfd = Rc::clone(&running.process.pidfd);
     let stdin = running.ends.stdin.take();
     let finished = tokio::select! {
         status = run(client, &running) => Some(status),
@@ -73,8 +77,13 @@ pub(super) async fn session(
         Some(status) => send(&client.out, &ExecOutput::Exited(status)).await,
         None => {
             // The client or the task is gone; so is the reason to go on.
-            let _ = pidfd::signal_group(pidfd.as_fd(), running.pid, libc::SIGKILL, true);
-            let status = end_of(&pidfd, running.pid, running.start_time_ticks).await;
+            let _ = pidfd::signal_group(pidfd.as_fd(), running.process.pid, libc::SIGKILL, true);
+            let status = end_of(
+                &pidfd,
+                running.process.pid,
+                running.process.start_time_ticks,
+            )
+            .await;
             send(&client.out, &ExecOutput::Exited(status)).await;
         }
     }
@@ -89,7 +98,11 @@ async fn run(client: &Client, running: &Running) -> ExitStatus {
         }
     };
     let output = async { tokio::join!(stdout, stderr) };
-    let end = end_of(&running.pidfd, running.pid, running.start_time_ticks);
+    let end = end_of(
+        &running.process.pidfd,
+        running.process.pid,
+        running.process.start_time_ticks,
+    );
     tokio::pin!(output, end);
     tokio::select! {
         _ = &mut output => end.await,
@@ -107,20 +120,18 @@ async fn launch(supervisor: &Supervisor, task: &Task, spec: &ExecSpec) -> Result
             format!("task {:?} is not running", spec.id),
         ));
     }
-    let internal =
-        |what: &str, e: io::Error| Refusal::new(ErrorKind::Internal, format!("{what}: {e}"));
     let image = plan::image(&spec.command, &spec.args, &spec.env, &spec.cwd)?;
     let (ends, theirs) = if spec.tty {
         terminal(spec.window)
     } else {
         pipes()
     }
-    .map_err(|e| internal("open the streams of the command", e))?;
+    .map_err(|e| internal("open the streams of the command", &e))?;
     let cgroup = match &task.cgroup {
         Some(cgroup) => Some(
             cgroup
                 .open_dir()
-                .map_err(|e| internal("open the task's cgroup", e))?,
+                .map_err(|e| internal("open the task's cgroup", &e))?,
         ),
         None => None,
     };
@@ -139,36 +150,16 @@ async fn launch(supervisor: &Supervisor, task: &Task, spec: &ExecSpec) -> Result
         network_namespace: network_namespace.as_ref().map(AsFd::as_fd),
         cgroup: cgroup.as_ref().map(AsFd::as_fd),
     };
-    let held = spawn::spawn(&plan).map_err(|e| internal("start a process", e))?;
-    drop(plan);
-    drop(theirs);
-    let stat =
-        proc::stat(held.pid).map_err(|e| internal("read the start time of the process", e))?;
-    let (pid, start_time_ticks) = (held.pid, stat.start_time_ticks);
-    let pidfd = Rc::new(
-        held.pidfd
-            .try_clone()
-            .map_err(|e| internal("duplicate a pidfd", e))?,
-    );
-    let report = held
-        .release()
-        .map_err(|e| internal("release the process", e))?;
-    if let Some((what, error)) = read_report(report)
+    let process = process::run(&plan, |_, _| Ok(()))
         .await
-        .map_err(|e| internal("wait for the program", e))?
-    {
-        end_of(&pidfd, pid, start_time_ticks).await;
-        return Err(Refusal::new(
-            ErrorKind::Start,
-            format!("{what} {}: {error}", spec.command.display()),
-        ));
-    }
-    Ok(Running {
-        pid,
-        pidfd,
-        start_time_ticks,
-        ends,
-    })
+        .map_err(|failure| match failure {
+            Failure::Refused(refusal) => refusal,
+            Failure::Child(what, error) => Refusal::new(
+                ErrorKind::Start,
+                format!("{what} {}: {error}", spec.command.display()),
+            ),
+        })?;
+    Ok(Running { process, ends })
 }
 
 fn pipes() -> io::Result<(Ends, [OwnedFd; 3])> {

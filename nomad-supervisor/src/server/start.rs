@@ -5,16 +5,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use tokio::io::AsyncReadExt;
-
 use super::plan::{self, Image};
+use super::process::{self, Failure, internal};
 use super::state::Supervisor;
-use super::task::{Task, end_of, remove_cgroup};
+use super::task::{Task, remove_cgroup};
 use crate::cgroup::TaskCgroup;
 use crate::journal::{Record, TaskRecord};
 use crate::logs::{LogDir, Stream};
-use crate::sys::spawn::{self, Plan};
-use crate::sys::{proc, unix_ns};
+use crate::sys::spawn::Plan;
+use crate::sys::unix_ns;
 use crate::types::{Event, LogStream, TaskHandle, TaskSpec};
 use crate::wire::{ErrorKind, Refusal};
 
@@ -163,14 +162,12 @@ async fn launch(
     stdio: [OwnedFd; 3],
     cgroup: Option<&TaskCgroup>,
     warnings: Vec<String>,
-) -> Result<(TaskRecord, OwnedFd), Refusal> {
-    let internal =
-        |what: &str, e: std::io::Error| Refusal::new(ErrorKind::Internal, format!("{what}: {e}"));
+) -> Result<(TaskRecord, Rc<OwnedFd>), Refusal> {
     let cgroup_dir = match cgroup {
         Some(cgroup) => Some(
             cgroup
                 .open_dir()
-                .map_err(|e| internal("open the task's cgroup", e))?,
+                .map_err(|e| internal("open the task's cgroup", &e))?,
         ),
         None => None,
     };
@@ -190,16 +187,10 @@ async fn launch(
         network_namespace: network_namespace.as_ref().map(AsFd::as_fd),
         cgroup: cgroup_dir.as_ref().map(AsFd::as_fd),
     };
-    let held = spawn::spawn(&plan).map_err(|e| internal("start a process", e))?;
-    drop(plan);
-    // The task holds its ends now; ours must not keep the FIFOs open beyond it.
-    drop(stdio);
-    let stat =
-        proc::stat(held.pid).map_err(|e| internal("read the start time of the process", e))?;
-    let record = TaskRecord {
+    let mut record = TaskRecord {
         id: spec.id.clone(),
-        pid: held.pid,
-        start_time_ticks: stat.start_time_ticks,
+        pid: 0,
+        start_time_ticks: 0,
         boot_id: supervisor.boot_id.clone(),
         started_unix_ns: unix_ns(),
         logs: spec.logs.clone(),
@@ -208,30 +199,24 @@ async fn launch(
         warnings,
         exit: None,
     };
-    supervisor
-        .record(&Record::Started(Box::new(record.clone())))
-        .map_err(|e| internal("write the journal", e))?;
-    let (pid, pidfd) = (
-        held.pid,
-        held.pidfd
-            .try_clone()
-            .map_err(|e| internal("duplicate a pidfd", e))?,
-    );
-    let report = held
-        .release()
-        .map_err(|e| internal("release the process", e))?;
-    if let Some((what, error)) = read_report(report)
-        .await
-        .map_err(|e| internal("wait for the program", e))?
-    {
-        end_of(&Rc::new(pidfd), pid, record.start_time_ticks).await;
-        let _ = supervisor.record(&Record::Removed { id: record.id });
-        return Err(Refusal::new(
-            ErrorKind::Start,
-            format!("{what} {}: {error}", subject(what, spec)),
-        ));
+    let note = |pid, start_time_ticks| {
+        (record.pid, record.start_time_ticks) = (pid, start_time_ticks);
+        let noted = supervisor.record(&Record::Started(Box::new(record.clone())));
+        noted.map_err(|e| internal("write the journal", &e))
+    };
+    match process::run(&plan, note).await {
+        Ok(process) => Ok((record, process.pidfd)),
+        Err(failure) => {
+            let _ = supervisor.record(&Record::Removed { id: record.id });
+            Err(match failure {
+                Failure::Refused(refusal) => refusal,
+                Failure::Child(what, error) => {
+                    let message = format!("{what} {}: {error}", subject(what, spec));
+                    Refusal::new(ErrorKind::Start, message)
+                }
+            })
+        }
     }
-    Ok((record, pidfd))
 }
 
 /// The `cgroup.procs` files of further cgroups.
@@ -273,14 +258,4 @@ fn subject(what: &str, spec: &TaskSpec) -> String {
         "enter the working directory" => spec.cwd.display().to_string(),
         _ => format!("of task {:?}", spec.id),
     }
-}
-
-/// Waits until the child's program runs (`None`) or it has told what failed. Other tasks are served meanwhile.
-pub(super) async fn read_report(
-    report: OwnedFd,
-) -> std::io::Result<Option<(&'static str, std::io::Error)>> {
-    let mut pipe = tokio::net::unix::pipe::Receiver::from_owned_fd(report)?;
-    let mut text = Vec::new();
-    pipe.read_to_end(&mut text).await?;
-    Ok(spawn::parse_report(&text))
 }

@@ -41,7 +41,7 @@ pub(super) struct Task {
 }
 
 impl Task {
-    pub(super) fn new(record: TaskRecord, pidfd: Option<OwnedFd>, adopted: bool) -> Rc<Self> {
+    pub(super) fn new(record: TaskRecord, pidfd: Option<Rc<OwnedFd>>, adopted: bool) -> Rc<Self> {
         let cgroup = record
             .cgroup
             .as_ref()
@@ -49,7 +49,7 @@ impl Task {
         Rc::new(Self {
             exit: Cell::new(record.exit),
             record,
-            pidfd: pidfd.map(Rc::new),
+            pidfd,
             cgroup,
             adopted,
             streams: RefCell::default(),

@@ -15,7 +15,7 @@ use std::ptr;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pipe::PipeFlags;
-use rustix::process::{Gid, Pid, PidfdFlags, Uid};
+use rustix::process::{Gid, Pid, PidfdFlags, Uid, WaitId, WaitIdOptions};
 use rustix::thread::LinkNameSpaceType;
 
 /// `CLONE_PIDFD` and `CLONE_INTO_CGROUP` of `clone3(2)`.
@@ -63,10 +63,16 @@ pub(crate) struct Held {
 }
 
 impl Held {
-    /// Lets the process run its program. What comes of it is told by [`Held::report`]. Dropping it instead ends the process.
-    pub(crate) fn release(self) -> io::Result<OwnedFd> {
+    /// Lets the process run its program. What comes of it is told by [`Held::report`].
+    pub(crate) fn release(&self) -> io::Result<()> {
         rustix::io::write(&self.go, b"g")?;
-        Ok(self.report)
+        Ok(())
+    }
+
+    /// Ends the process, which has not run its program, and collects it.
+    pub(crate) fn abandon(self) {
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, rustix::process::Signal::KILL);
+        let _ = rustix::process::waitid(WaitId::PidFd(self.pidfd.as_fd()), WaitIdOptions::EXITED);
     }
 }
 

@@ -255,8 +255,31 @@ async fn tasks_survive_the_supervisor_and_are_not_started_twice() {
 }
 
 #[tokio::test]
+async fn an_ended_task_does_not_take_the_log_of_its_successor() {
+    let mut node = Node::new().await;
+    let first = node.script("a", "echo one");
+    node.client.start_task(first.clone()).await.expect("start");
+    node.client.wait("a").await.expect("wait");
+    let args = vec!["-c".into(), "sleep 0.3; seq 1 50000".into()];
+    let second = TaskSpec {
+        id: "b".into(),
+        args,
+        ..first
+    };
+    node.client.start_task(second).await.expect("start");
+    node.kill_supervisor().await;
+    node.client.wait("b").await.expect("wait");
+    let log = node.log("a.stdout.0");
+    assert_counts(log.strip_prefix("one\n").expect("first"), 1, 50_000);
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_directory_has_one_supervisor() {
     let node = Node::new().await;
+    let pid = node.supervisor_pid();
+    let session = rustix::process::getsid(rustix::process::Pid::from_raw(pid)).expect("session");
+    assert_eq!(session.as_raw_pid(), pid, "not a session of its own");
     let config = SupervisorConfig::new(node.state_dir());
     let second = tokio::task::spawn_blocking(move || nomad_supervisor::run(config))
         .await
@@ -309,5 +332,43 @@ async fn garbage_on_the_socket_harms_nobody_else() {
         socket.shutdown().await.expect("shutdown");
     }
     node.client.ping().await.expect("ping");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn starts_interrupted_by_deaths_never_run_a_program_twice() {
+    const TASKS: usize = 60;
+    let mut node = Node::new().await;
+    let ran = |n: usize| node.logs().join(format!("ran{n}"));
+    let paths: Vec<_> = (0..TASKS).map(ran).collect();
+    let starts: Vec<_> = paths
+        .iter()
+        .enumerate()
+        .map(|(n, path)| {
+            let client = node.client.clone();
+            let id = format!("t{n}");
+            let spec = Node::quiet(&id, &format!("echo ran >> {}", path.display()));
+            tokio::spawn(async move {
+                client.start_task(spec).await.expect("start");
+                client.wait(&id).await.expect("wait").status
+            })
+        })
+        .collect();
+    for _ in 0..5 {
+        node.kill_supervisor().await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let mut once = 0;
+    for (start, path) in starts.into_iter().zip(&paths) {
+        let status = start.await.expect("join");
+        let runs = std::fs::read_to_string(path)
+            .unwrap_or_default()
+            .lines()
+            .count();
+        assert!(runs <= 1, "a program ran {runs} times");
+        assert!(runs == 1 || !status.success(), "success without having run");
+        once += runs;
+    }
+    eprintln!("{once} of {TASKS} programs ran");
     node.stop().await;
 }
