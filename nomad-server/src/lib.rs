@@ -5,7 +5,7 @@
 //! Read in this order:
 //! - [`Server`]: the handle; what may be written is in [`ops`];
 //! - the control loops, each a struct with `handle(event, now) -> actions` that knows neither tasks nor clocks:
-//!   [`broker`], [`blocked`], [`heartbeat`];
+//!   [`broker`], [`blocked`], [`heartbeat`], [`deployments`];
 //! - [`plan`]: verification of plans (pure), and the thread that commits them;
 //! - `leader`: the task that feeds the loops while this server leads;
 //! - `worker`: the threads that schedule;
@@ -31,6 +31,7 @@ mod worker;
 pub mod blocked;
 pub mod broker;
 pub mod config;
+pub mod deployments;
 pub mod error;
 pub mod heartbeat;
 pub mod node;

@@ -5,6 +5,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use nomad_core::alloc::ClientStatus;
+use nomad_core::deployment::DeploymentStatus;
 use nomad_core::eval::EvalStatus;
 use nomad_core::job::{JobStatus, JobType};
 use nomad_core::node::NodeStatus;
@@ -53,9 +54,23 @@ async fn a_service_job_runs_and_its_deployment_succeeds() {
             )
             .await;
         latencies.push(began.elapsed());
+        cluster
+            .until(
+                "deployment successful",
+                vec![WatchKey::JobDeployments(key(&id))],
+                |state| {
+                    let deployment = state.latest_deployment(&key(&id))?;
+                    (deployment.status == DeploymentStatus::Successful).then_some(())
+                },
+            )
+            .await;
         let state = cluster.server.state();
         let job = state.job(&key(&id)).unwrap();
         assert_eq!(job.status, JobStatus::Running);
+        assert!(
+            job.stable,
+            "a successful deployment makes the version stable"
+        );
     }
     latencies.sort();
     let median = latencies[latencies.len() / 2];

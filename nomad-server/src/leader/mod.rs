@@ -2,6 +2,7 @@
 
 mod capacity;
 mod changes;
+mod deployments;
 mod proposals;
 mod run;
 

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures::stream::{FuturesUnordered, Stream};
-use nomad_core::{EvalId, NodeId};
+use nomad_core::{DeploymentId, EvalId, NodeId};
 use nomad_state::Applied;
 
 use crate::broker::Token;
@@ -19,6 +19,8 @@ pub(super) enum Purpose {
     Cancel,
     /// An evaluation is given up.
     GiveUp { eval: EvalId, token: Token },
+    /// A deployment is moved on.
+    Deployment { id: DeploymentId },
     /// A node did not show up.
     NodeMissed { node: NodeId },
 }

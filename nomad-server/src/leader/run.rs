@@ -10,7 +10,7 @@ use nomad_core::view::ClusterView as _;
 use nomad_core::{IdSource as _, Nanos, NodeId, Timestamp};
 use nomad_state::command::{ClusterMetadata, EvalUpsert, NodeStatusUpdate, SchedulerConfigSet};
 use nomad_state::{Command, State};
-use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,7 @@ use super::proposals::{Proposals, Purpose, Settled};
 use super::{LeaderStats, Request};
 use crate::blocked::{self, BlockedEvals};
 use crate::broker::{self, Broker, Delivery, RequestId};
+use crate::deployments::{self, DeploymentWatcher};
 use crate::feed::FeedItem;
 use crate::heartbeat::{self, Heartbeats};
 use crate::node::{evals, status};
@@ -40,6 +41,7 @@ pub(super) struct LeaderLoop {
     pub(super) broker: Broker,
     pub(super) blocked: BlockedEvals,
     pub(super) heartbeats: Heartbeats,
+    pub(super) deployments: DeploymentWatcher,
     workers: HashMap<RequestId, oneshot::Sender<Delivery>>,
     beats: HashMap<NodeId, oneshot::Sender<Nanos>>,
     next_request: u64,
@@ -55,6 +57,7 @@ impl LeaderLoop {
             broker: Broker::new(inner.config.broker.clone()),
             blocked: BlockedEvals::new(),
             heartbeats: Heartbeats::new(inner.config.heartbeat.clone()),
+            deployments: DeploymentWatcher::new(),
             workers: HashMap::new(),
             beats: HashMap::new(),
             next_request: 0,
@@ -87,11 +90,31 @@ impl LeaderLoop {
                     Err(RecvError::Closed) => return,
                 },
                 request = requests.recv() => match request {
-                    Some(request) => self.request(request),
+                    Some(request) => {
+                        self.catch_up();
+                        self.request(request);
+                    }
                     None => return,
                 },
-                settled = self.proposals.next() => self.settled(settled),
-                () = timer.as_mut(), if wake.is_some() => self.tick(),
+                settled = self.proposals.next() => {
+                    self.catch_up();
+                    self.settled(settled);
+                }
+                () = timer.as_mut(), if wake.is_some() => {
+                    self.catch_up();
+                    self.tick();
+                }
+            }
+        }
+    }
+
+    /// Takes what the feed holds: whoever has an answer may rely on the loops knowing of it.
+    fn catch_up(&mut self) {
+        loop {
+            match self.feed.try_recv() {
+                Ok(item) => self.take(&item),
+                Err(TryRecvError::Lagged(_)) => self.rebuild(),
+                Err(TryRecvError::Empty | TryRecvError::Closed) => return,
             }
         }
     }
@@ -105,6 +128,7 @@ impl LeaderLoop {
             self.broker.next_wake(),
             self.blocked.next_wake(),
             self.heartbeats.next_wake(),
+            self.deployments.next_wake(),
         ]
         .into_iter()
         .flatten()
@@ -141,6 +165,9 @@ impl LeaderLoop {
             .map(|node| node.id)
             .collect();
         self.heartbeat(heartbeat::Event::Recover { nodes });
+        let now = self.now();
+        let actions = self.deployments.recover(state.deployments(), &state, now);
+        self.follow_deployments(actions);
     }
 
     /// Gives a new cluster its id and its scheduler configuration.
@@ -208,6 +235,7 @@ impl LeaderLoop {
         self.broker(broker::Event::Tick);
         self.blocked(blocked::Event::Tick);
         self.heartbeat(heartbeat::Event::Tick);
+        self.deployments(deployments::Event::Tick);
         self.record_metrics();
     }
 
@@ -381,6 +409,7 @@ impl LeaderLoop {
                 None => broker::Event::Ack { eval, token },
                 Some(_) => broker::Event::Nack { eval, token },
             }),
+            Purpose::Deployment { id } => self.deployment_settled(id, failed.is_none()),
             Purpose::NodeMissed { node } => {
                 if failed.is_some() {
                     self.heartbeat(heartbeat::Event::Retry {

@@ -1,0 +1,1 @@
+//! The watcher moves deployments on.
