@@ -28,4 +28,4 @@ pub mod query;
 pub mod routes;
 
 #[cfg(feature = "client")]
-pub use self::client::Client;
+pub use self::client::{Client, ClientError};
