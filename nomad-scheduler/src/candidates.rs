@@ -14,7 +14,7 @@ pub(crate) struct Candidates {
     pub(crate) slots: Vec<u32>,
     /// Candidates per datacenter.
     pub(crate) available: BTreeMap<String, i64>,
-    /// Nodes in the pool, whatever their state and datacenter.
+    /// The same count for the pool as a whole, as metrics show it.
     pub(crate) in_pool: i64,
     pub(crate) pool: String,
 }
@@ -95,13 +95,13 @@ impl Candidates {
             if columns.rows[slot].is_none() || !pools[columns.pool[slot] as usize] {
                 continue;
             }
-            candidates.in_pool += 1;
             let datacenter = columns.datacenter[slot] as usize;
             if columns.ready[slot] && matches[datacenter] {
                 per_datacenter[datacenter] += 1;
                 candidates.slots.push(slot as u32);
             }
         }
+        candidates.in_pool = candidates.slots.len() as i64;
         candidates.available = per_datacenter
             .into_iter()
             .enumerate()

@@ -6,8 +6,10 @@
 
 pub(crate) mod cores;
 pub(crate) mod devices;
+mod net;
 pub(crate) mod ports;
 pub(crate) mod resources;
+mod used_ports;
 
 use std::borrow::Cow;
 
@@ -116,7 +118,7 @@ impl Items {
     /// What the allocation holds of the node.
     pub(crate) fn of(resources: &AllocatedResources, node: &Node, net: &NetRoom) -> Self {
         let mut items = Self {
-            ports: UsedPorts::of(resources, node, net),
+            ports: UsedPorts::of(resources, net),
             ..Self::default()
         };
         for task in resources.tasks.values() {

@@ -165,7 +165,7 @@ impl Ask {
             let (given, offer) =
                 ports::assign(network, node, net, &used_ports, rng).map_err(in_network)?;
             if !self.task_networks.is_empty() {
-                used_ports = Cow::Owned(used_ports.with_network(&offer, node, net));
+                used_ports = Cow::Owned(used_ports.with_network(&offer, net));
             }
             resources.shared.ports = given;
             resources.shared.networks = vec![offer];
@@ -173,7 +173,7 @@ impl Ask {
         for (index, network) in &self.task_networks {
             let offer =
                 ports::assign_task(network, node, net, &used_ports, rng).map_err(in_network)?;
-            used_ports = Cow::Owned(used_ports.with_network(&offer, node, net));
+            used_ports = Cow::Owned(used_ports.with_network(&offer, net));
             if let Some(task) = resources.tasks.get_mut(&group.tasks[*index].name) {
                 task.networks = vec![offer];
             }

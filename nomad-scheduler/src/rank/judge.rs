@@ -224,17 +224,12 @@ impl Ranking {
                 self.nodes[position].verdict = Verdict::Exhausted(number);
             }
             Ok((binpack, devices)) => {
-                let here = self.group_here.get(&slot).copied().unwrap_or(0);
-                let count = self.group().count.max(1) as f64;
+                let anti_affinity = self.anti_affinity(slot);
                 let state = &mut self.nodes[position];
                 state.verdict = Verdict::Scored;
                 state.binpack = binpack;
                 state.devices = devices;
-                state.anti_affinity = if here > 0 {
-                    -((here + 1) as f64) / count
-                } else {
-                    0.0
-                };
+                state.anti_affinity = anti_affinity;
                 let (key, rank, stamp) = (state.key, state.rank, state.stamp);
                 let (sum, parts) = self.score_of(position).base();
                 let entry = Entry {
@@ -320,33 +315,31 @@ impl Ranking {
         }
     }
 
-    /// The same parts for a node on which others are evicted: use is counted with them, as if nothing were freed.
+    /// The same parts for a node on which others are evicted.
     pub(crate) fn score_over_committed(
         &self,
         position: usize,
         slot: u32,
-        extra: &fit::resources::Extra,
+        room: &crate::preempt::Room,
         proposed: &Proposed<'_>,
     ) -> Score {
-        let mut used = *proposed.used(slot);
-        used.add(&extra.sums);
-        let here = self.group_here.get(&slot).copied().unwrap_or(0);
+        let mut used = room.used;
+        used.add(&room.extra.sums);
+        let capacity = &proposed.columns.capacity[slot as usize];
         Score {
-            devices: extra.device_score,
-            anti_affinity: if here > 0 {
-                -((here + 1) as f64) / self.group().count.max(1) as f64
-            } else {
-                0.0
-            },
+            devices: room.extra.device_score,
+            anti_affinity: self.anti_affinity(slot),
             affinity: (!self.affinities.is_empty()).then_some(self.nodes[position].affinity),
-            ..Score::new(
-                score::fit(
-                    self.style.algorithm,
-                    &proposed.columns.capacity[slot as usize],
-                    &used,
-                ),
-                true,
-            )
+            ..Score::new(score::fit(self.style.algorithm, capacity, &used), true)
+        }
+    }
+
+    fn anti_affinity(&self, slot: u32) -> f64 {
+        let here = self.group_here.get(&slot).copied().unwrap_or(0);
+        if here > 0 {
+            -((here + 1) as f64) / self.group().count.max(1) as f64
+        } else {
+            0.0
         }
     }
 }

@@ -214,11 +214,11 @@ impl Ranking {
 
 /// What each task would have needed of the dimensions that were exhausted.
 pub(crate) fn exhaust_resources(metric: &mut AllocMetric, group: &TaskGroup) {
-    let exhausted = |dimension: &str| metric.dimension_exhausted.contains_key(dimension);
-    let (cpu, memory) = (exhausted("cpu"), exhausted("memory"));
-    if !cpu && !memory {
+    if metric.dimension_exhausted.is_empty() {
         return;
     }
+    let exhausted = |dimension: &str| metric.dimension_exhausted.contains_key(dimension);
+    let (cpu, memory) = (exhausted("cpu"), exhausted("memory"));
     for task in &group.tasks {
         let entry = metric
             .resources_exhausted

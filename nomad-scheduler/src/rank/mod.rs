@@ -34,7 +34,7 @@ use crate::fit::resources::Ask;
 use crate::propose::Proposed;
 use crate::rng;
 
-pub(crate) use self::metrics::exhaust_resources;
+pub(crate) use self::metrics::{describe, exhaust_resources};
 
 /// Nodes whose scores are kept with an allocation.
 pub(crate) const TOP_SCORES: usize = 5;
@@ -376,6 +376,11 @@ impl Ranking {
             self.nodes[position].verdict,
             Verdict::Scored | Verdict::Exhausted(_)
         )
+    }
+
+    /// What decides a candidate's ties.
+    pub(crate) fn rank_at(&self, position: usize) -> u64 {
+        self.nodes[position].rank
     }
 
     /// A seeded number per node that decides ties.

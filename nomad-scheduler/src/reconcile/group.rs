@@ -130,11 +130,6 @@ impl Reconciler<'_> {
         let (lost_later, wait_for_client) = self.delayed_losses(&lost);
         let follow_ups = self.lost_later(&lost_later);
         self.reschedule_later(&split.later);
-        {
-            let desired = self.desired(name);
-            desired.reschedule_now += split.now.len() as u64;
-            desired.reschedule_later += split.later.len() as u64;
-        }
         let reschedule = split.now;
         let any_later = !split.later.is_empty();
 
@@ -237,6 +232,7 @@ impl Reconciler<'_> {
             self.desired(name).ignore += destructive.len() as u64;
         }
         self.migrate(name, &migrate, canarying);
+        self.truncate(name, group.count);
 
         let spec_changes = !destructive.is_empty() || in_place > 0;
         let version_known = all.values().any(|alloc| !older_or_newer(alloc, job));
@@ -538,6 +534,22 @@ impl Reconciler<'_> {
                 previous: Some(Arc::clone(alloc)),
                 reschedule: false,
             });
+        }
+    }
+
+    /// A group never places more than its count at once, canaries included.
+    fn truncate(&mut self, name: &str, count: i64) {
+        let count = usize::try_from(count).unwrap_or(0);
+        let mut seen = 0;
+        self.results.place.retain(|place| {
+            if place.group != name {
+                return true;
+            }
+            seen += 1;
+            seen <= count
+        });
+        if seen > count {
+            self.desired(name).place = count as u64;
         }
     }
 

@@ -5,8 +5,8 @@
 //! Source: servers and scheduling reference, "Reconciler".
 
 pub(crate) mod classify;
-mod deployment;
-mod follow_up;
+pub(crate) mod deployment;
+pub(crate) mod follow_up;
 mod group;
 mod names;
 mod reconnect;
@@ -152,6 +152,9 @@ impl<'a> Reconciler<'a> {
         }
         self.cancel_deployments();
         let Some(job) = self.job.filter(|job| !job.stopped()) else {
+            for group in self.job.iter().flat_map(|job| &job.task_groups) {
+                self.results.desired.entry(group.name.clone()).or_default();
+            }
             for (name, set) in groups {
                 let set: AllocSet = set
                     .into_iter()

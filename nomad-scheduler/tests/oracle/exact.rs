@@ -10,6 +10,7 @@ use nomad_core::plan::DesiredUpdates;
 use nomad_core::view::ClusterView;
 
 use crate::recording::Step;
+use crate::rules;
 use crate::run::{Names, Ours};
 
 /// Differences found, one line each.
@@ -110,14 +111,8 @@ pub(crate) fn compare(step: &Step, view: &MemoryView, ours: &Ours) -> Vec<String
     let their_stops: BTreeMap<AllocId, (String, String, String)> = theirs
         .stops()
         .map(|alloc| {
-            (
-                alloc.id,
-                (
-                    alloc.desired_status.to_string(),
-                    alloc.desired_description.clone(),
-                    alloc.client_status.to_string(),
-                ),
-            )
+            let (status, text) = rules::stop(alloc);
+            (alloc.id, (status, text, alloc.client_status.to_string()))
         })
         .collect();
     found.equal("stops", &our_stops, &their_stops);
@@ -173,12 +168,11 @@ pub(crate) fn compare(step: &Step, view: &MemoryView, ours: &Ours) -> Vec<String
     found.0
 }
 
-fn row(alloc: &nomad_core::alloc::Allocation) -> (String, String, String, u64, String) {
+fn row(alloc: &nomad_core::alloc::Allocation) -> (String, String, String, String) {
     (
         alloc.desired_status.to_string(),
         alloc.desired_description.clone(),
         alloc.client_status.to_string(),
-        alloc.job_version,
         alloc
             .reschedule_tracker
             .as_ref()
@@ -198,6 +192,13 @@ fn evals(step: &Step, ours: &Ours, update: &nomad_core::eval::Evaluation, found:
         &names(&ours.writes.update.failed_tg_allocs),
         &names(&update.failed_tg_allocs),
     );
+    for (group, own) in &ours.writes.update.failed_tg_allocs {
+        if !update.failed_tg_allocs.contains_key(group) {
+            found
+                .0
+                .push(format!("failed though theirs did not: {group} {own:?}"));
+        }
+    }
     for (group, theirs) in &update.failed_tg_allocs {
         let Some(own) = ours.writes.update.failed_tg_allocs.get(group) else {
             continue;
@@ -225,19 +226,11 @@ fn evals(step: &Step, ours: &Ours, update: &nomad_core::eval::Evaluation, found:
         );
         found.equal(
             &key("nodes"),
-            &(
-                own.nodes_evaluated,
-                own.nodes_filtered,
-                own.nodes_exhausted,
-                own.nodes_in_pool,
-                own.nodes_available.clone(),
-            ),
+            &(own.nodes_evaluated, own.nodes_filtered, own.nodes_exhausted),
             &(
                 theirs.nodes_evaluated,
                 theirs.nodes_filtered,
                 theirs.nodes_exhausted,
-                theirs.nodes_in_pool,
-                theirs.nodes_available.clone(),
             ),
         );
         found.equal(

@@ -14,7 +14,10 @@ use nomad_core::memory_view::MemoryView;
 use nomad_core::node::Node;
 use nomad_core::plan::PlanAnnotations;
 use nomad_core::scheduler_config::SchedulerConfiguration;
+use nomad_core::view::ClusterView;
 use serde::Deserialize;
+
+use crate::rules;
 
 /// A history.
 #[derive(Deserialize)]
@@ -97,8 +100,19 @@ impl Step {
         Timestamp(self.now_unix_nano)
     }
 
-    /// The state that the evaluation saw.
-    pub(crate) fn view(&self) -> MemoryView {
+    /// How many groups the evaluated job has.
+    pub(crate) fn groups(&self) -> usize {
+        self.jobs
+            .iter()
+            .flatten()
+            .filter(|job| job.key() == self.eval.job_key())
+            .map(|job| job.task_groups.len())
+            .max()
+            .unwrap_or(0)
+    }
+
+    /// The state that the evaluation saw, with the groups of jobs in an order of our choice.
+    pub(crate) fn view(&self, order: &[usize]) -> MemoryView {
         let mut view = MemoryView::default();
         view.index = self.eval.modify_index;
         view.config = self.config.clone();
@@ -106,10 +120,15 @@ impl Step {
             view.put_node(node.clone());
         }
         for job in self.jobs.iter().flatten() {
-            view.put_job(job.clone());
+            view.put_job(rules::reorder(job, order));
         }
         for alloc in self.allocs.iter().flatten() {
-            view.put_alloc(alloc.clone());
+            let mut alloc = alloc.clone();
+            let job = view
+                .job_version(&alloc.job_key(), alloc.job_version)
+                .cloned();
+            rules::forget_unplaced(&mut alloc, job.as_ref());
+            view.put_alloc(alloc);
         }
         for deployment in self.deployments.iter().flatten() {
             view.put_deployment(deployment.clone());
