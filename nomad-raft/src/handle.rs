@@ -7,15 +7,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use nomad_store::{LogPosition, LogStore, Membership, PeerInfo, SnapshotMeta, SnapshotStore};
+use nomad_store::{LogStore, PeerInfo, SnapshotMeta, SnapshotStore};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::config::{CONTROL_QUEUE, INBOX, MAX_PENDING_READS, RaftConfig};
-use crate::core::{Change, Leadership, Role};
+use crate::core::{Change, Leadership};
 use crate::driver;
 use crate::error::{FatalError, RaftError};
 use crate::state_machine::StateMachine;
+use crate::status::Status;
 use crate::transport::Transport;
 
 /// A proposal that has been committed and applied here.
@@ -27,52 +28,6 @@ pub struct Applied<O> {
     pub term: u64,
     /// What the state machine gave.
     pub output: O,
-}
-
-/// A peer as the leader sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PeerStatus {
-    /// Its number.
-    pub id: u64,
-    /// Its name and address.
-    pub info: PeerInfo,
-    /// Whether it votes.
-    pub voter: bool,
-    /// Highest index known to be on its disk; only on the leader.
-    pub matched: Option<u64>,
-    /// Whether it has answered since the last election timeout; only on the leader.
-    pub active: Option<bool>,
-    /// Whether it is being sent a snapshot; only on the leader.
-    pub snapshot: Option<bool>,
-}
-
-/// How a server stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// This server's number.
-    pub id: u64,
-    /// What it is.
-    pub role: Role,
-    /// Leader, term, readiness.
-    pub leadership: Leadership,
-    /// Highest index known to be committed.
-    pub commit_index: u64,
-    /// Highest index applied.
-    pub applied_index: u64,
-    /// First index the log holds.
-    pub first_index: u64,
-    /// Last index the log holds.
-    pub last_index: u64,
-    /// The newest snapshot.
-    pub snapshot: LogPosition,
-    /// Time since something came from the leader; zero on the leader, nothing when none is known.
-    pub last_contact: Option<Duration>,
-    /// The members.
-    pub membership: Membership,
-    /// All members, with progress on the leader.
-    pub peers: Vec<PeerStatus>,
-    /// Proposals under way.
-    pub proposals: usize,
 }
 
 /// How and whether a server has stopped.

@@ -32,15 +32,19 @@ pub mod core;
 
 mod handle;
 mod state_machine;
+mod status;
 mod transport;
 mod wire;
 
 mod driver;
 
-pub use crate::core::{Change, Core, Leadership, Outgoing, Output, Payload, Persist, Role};
+pub use crate::core::{
+    Change, Core, Leadership, Outgoing, Output, Payload, Persist, Progress, Role,
+};
 pub use config::{CoreConfig, RaftConfig};
 pub use error::{ConfigError, CoreError, FatalError, RaftError};
-pub use handle::{Applied, PeerStatus, Raft, Status, Stopped};
+pub use handle::{Applied, Raft, Stopped};
 pub use nomad_store::{Membership, PeerInfo, SnapshotMeta};
 pub use state_machine::{ApplyError, Committed, SnapshotWrite, StateMachine};
+pub use status::{PeerStatus, Status};
 pub use transport::{MemNetwork, MemTransport, NoTransport, Transport};

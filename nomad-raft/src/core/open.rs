@@ -37,9 +37,11 @@ impl Core {
         if !log.membership()?.is_empty() || log.bounds().last.index > 0 || members.is_empty() {
             return Ok(false);
         }
+        // It may have voted already, when another server was quicker; that must not be forgotten.
+        let before = log.hard_state()?;
         let hard_state = HardState {
-            term: BOOTSTRAP.term,
-            vote: 0,
+            term: before.term.max(BOOTSTRAP.term),
+            vote: before.vote,
             commit: BOOTSTRAP.index,
         };
         let membership = Membership {
@@ -55,6 +57,36 @@ impl Core {
             .push(LogOp::HardState(hard_state));
         log.write(&batch, Durability::Synced)?;
         Ok(true)
+    }
+
+    /// Replaces the members by force, for a cluster that has lost its majority for good (`peers.json`). All entries
+    /// that this server holds count as committed from now on. To be called on every surviving server, with the same
+    /// members, while it is stopped; whatever the lost servers alone had is lost.
+    pub fn force_members(
+        log: &dyn LogStore,
+        members: BTreeMap<u64, PeerInfo>,
+        learners: &[u64],
+    ) -> Result<(), StoreError> {
+        let last = log.bounds().last;
+        let mut hard_state = log.hard_state()?;
+        hard_state.term = hard_state.term.max(last.term);
+        hard_state.commit = last.index;
+        let membership = Membership {
+            index: last.index,
+            voters: members
+                .keys()
+                .copied()
+                .filter(|id| !learners.contains(id))
+                .collect(),
+            learners: learners.to_vec(),
+            peers: members,
+            ..Membership::default()
+        };
+        let mut batch = LogBatch::new();
+        batch
+            .push(LogOp::Membership(membership))
+            .push(LogOp::HardState(hard_state));
+        log.write(&batch, Durability::Synced)
     }
 
     /// Opens what is stored. `snapshot` is the newest usable snapshot, which the state machine has taken already;

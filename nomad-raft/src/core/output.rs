@@ -75,7 +75,7 @@ pub struct Output {
     pub failed_reads: Vec<u64>,
     /// Set when leader, term or readiness changed.
     pub leadership: Option<Leadership>,
-    /// Indices of membership entries that came into effect.
+    /// Indices of membership changes that came into effect, by an entry or with a snapshot.
     pub membership: Vec<u64>,
     /// A follower needs a snapshot and there is none that is new enough.
     pub snapshot_wanted: bool,
@@ -137,6 +137,7 @@ impl Core {
                     // Never older than ours: it contains all changes up to its index, and that is not below our
                     // commit index.
                     self.membership = meta.membership.clone();
+                    self.out.membership.push(self.membership.index);
                     batch.push(LogOp::Membership(self.membership.clone()));
                     self.handed_out = position.index;
                     install = Some(meta);

@@ -467,6 +467,44 @@ fn bootstrapping_twice_changes_nothing() {
 }
 
 #[test]
+fn bootstrapping_keeps_an_earlier_vote() {
+    let log = MemLog::new();
+    let mut batch = nomad_store::LogBatch::new();
+    let voted = nomad_store::HardState {
+        term: 5,
+        vote: 2,
+        commit: 0,
+    };
+    batch.push(LogOp::HardState(voted));
+    log.write(&batch, nomad_store::Durability::Synced).unwrap();
+    assert!(Core::bootstrap(&log, [(1, info(1))].into()).unwrap());
+    let after = log.hard_state().unwrap();
+    assert_eq!((after.term, after.vote, after.commit), (5, 2, 1));
+}
+
+#[test]
+fn members_can_be_forced_when_the_majority_is_lost() {
+    let mut sim = quiet_sim(&[1, 2, 3]);
+    let leader = sim.elect();
+    sim.propose(leader, "kept").unwrap();
+    sim.run(10);
+    for id in 1..=3 {
+        sim.crash(id, 0);
+    }
+    let survivor = 1 + leader % 3;
+    sim.run(5);
+    sim.force_members(survivor, &[survivor]);
+    sim.restart(survivor);
+    sim.settle();
+    assert_eq!(sim.leader(), Some(survivor));
+    assert_eq!(sim.applied(survivor)[0].1, "kept");
+    assert_eq!(sim.core(survivor).membership().voters, [survivor]);
+    sim.propose(survivor, "alone").unwrap();
+    sim.settle();
+    assert_eq!(sim.applied(survivor).len(), 2);
+}
+
+#[test]
 fn jitter_stays_in_its_range_and_differs() {
     let mut seen = std::collections::BTreeSet::new();
     for id in 1..6 {

@@ -9,8 +9,9 @@ use super::apply::Replies;
 use super::{Driver, Retry, Waiting};
 use crate::core::Change;
 use crate::error::{CoreError, FatalError, RaftError};
-use crate::handle::{Applied, Control, PeerStatus, Read, Reply, Status};
+use crate::handle::{Applied, Control, Read, Reply};
 use crate::state_machine::Committed;
+use crate::status::{PeerStatus, Status};
 
 /// Membership changes that wait for one under way.
 const MAX_RETRIES: usize = 64;
@@ -28,13 +29,23 @@ struct Transfer {
     reply: Reply<u64>,
 }
 
+/// Reads that share one question to the quorum.
+struct Asked {
+    since: Instant,
+    reads: Vec<Read>,
+}
+
+/// A bootstrap that waits until nothing is being written.
+type Bootstrap = (BTreeMap<u64, crate::PeerInfo>, Reply<()>);
+
 pub(super) struct Requests<O> {
+    bootstrap: Option<Bootstrap>,
     proposals: Waiting<O>,
     changes: BTreeMap<u64, Reply<u64>>,
     retry: Retry,
     transfer: Option<Transfer>,
     /// Reads that wait for a quorum, by the number given to the core.
-    asked: BTreeMap<u64, Vec<Read>>,
+    asked: BTreeMap<u64, Asked>,
     next_read: u64,
     /// Reads that wait until an index is applied.
     barriers: BTreeMap<u64, Vec<Reply<u64>>>,
@@ -43,6 +54,7 @@ pub(super) struct Requests<O> {
 impl<O> Default for Requests<O> {
     fn default() -> Self {
         Self {
+            bootstrap: None,
             proposals: BTreeMap::new(),
             changes: BTreeMap::new(),
             retry: Retry::new(),
@@ -110,8 +122,7 @@ impl<O> Requests<O> {
 
     /// A read may be answered when `index` is applied.
     pub(super) fn read_ready(&mut self, id: u64, index: u64, applied: u64) {
-        let reads = self.asked.remove(&id).unwrap_or_default();
-        for read in reads {
+        for read in self.asked.remove(&id).into_iter().flat_map(|a| a.reads) {
             if applied >= index {
                 let _ = read.reply.send(Ok(index));
             } else {
@@ -121,7 +132,7 @@ impl<O> Requests<O> {
     }
 
     pub(super) fn read_failed(&mut self, id: u64, leader: Option<u64>) {
-        for read in self.asked.remove(&id).unwrap_or_default() {
+        for read in self.asked.remove(&id).into_iter().flat_map(|a| a.reads) {
             let _ = read.reply.send(Err(RaftError::NotLeader { leader }));
         }
     }
@@ -134,12 +145,17 @@ impl<O: Send + 'static> Driver<O> {
         while let Ok(read) = self.inputs.reads.try_recv() {
             reads.push(read);
         }
+        self.ask(reads);
+    }
+
+    fn ask(&mut self, reads: Vec<Read>) {
         self.requests.next_read += 1;
         let id = self.requests.next_read;
         let now = self.now();
         match self.core.read(id, now) {
             Ok(()) => {
-                self.requests.asked.insert(id, reads);
+                let since = Instant::now();
+                self.requests.asked.insert(id, Asked { since, reads });
             }
             Err(error) => {
                 let error = RaftError::from(error);
@@ -150,21 +166,33 @@ impl<O: Send + 'static> Driver<O> {
         }
     }
 
-    /// Gives up reads whose question or answer was lost.
-    pub(super) fn expire_reads(&mut self) {
+    /// Asks again for reads whose question or answer was lost, and forgets those that nobody waits for.
+    pub(super) fn ask_again(&mut self) {
         if self.requests.asked.is_empty() {
             return;
         }
         let now = Instant::now();
-        let core = &mut self.core;
-        self.requests.asked.retain(|id, reads| {
-            // Dropping a reply tells nobody: whoever is late has stopped waiting by its own clock.
-            reads.retain(|read| read.deadline > now && !read.reply.is_closed());
-            if reads.is_empty() {
-                core.cancel_read(*id);
+        let patience = self.config.scaled_election_timeout();
+        let late: Vec<u64> = self
+            .requests
+            .asked
+            .iter()
+            .filter(|(_, asked)| now >= asked.since + patience)
+            .map(|(id, _)| *id)
+            .collect();
+        for id in late {
+            self.core.cancel_read(id);
+            let Some(mut asked) = self.requests.asked.remove(&id) else {
+                continue;
+            };
+            // Whoever is late has stopped waiting by its own clock.
+            asked
+                .reads
+                .retain(|read| read.deadline > now && !read.reply.is_closed());
+            if !asked.reads.is_empty() {
+                self.ask(asked.reads);
             }
-            !reads.is_empty()
-        });
+        }
     }
 
     pub(super) fn release_barriers(&mut self, applied: u64) {
@@ -181,7 +209,9 @@ impl<O: Send + 'static> Driver<O> {
 
     pub(super) fn on_control(&mut self, control: Control) -> Result<(), FatalError> {
         match control {
-            Control::Bootstrap(members, reply) => self.on_bootstrap(members, reply)?,
+            Control::Bootstrap(members, reply) => {
+                self.requests.bootstrap = Some((members, reply));
+            }
             Control::Change(changes, deadline, reply) => {
                 self.on_change(changes, deadline, reply)?;
             }
@@ -202,11 +232,14 @@ impl<O: Send + 'static> Driver<O> {
         Ok(())
     }
 
-    fn on_bootstrap(
-        &mut self,
-        members: BTreeMap<u64, crate::PeerInfo>,
-        reply: Reply<()>,
-    ) -> Result<(), FatalError> {
+    /// Bootstraps when that was asked for. The core is opened anew for it, so nothing may be under way.
+    pub(super) fn check_bootstrap(&mut self) -> Result<(), FatalError> {
+        if self.core.writing() {
+            return Ok(());
+        }
+        let Some((members, reply)) = self.requests.bootstrap.take() else {
+            return Ok(());
+        };
         if !self.core.membership().is_empty() || self.core.last_index() > 0 {
             let _ = reply.send(Err(RaftError::AlreadyBootstrapped));
             return Ok(());

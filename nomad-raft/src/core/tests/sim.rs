@@ -324,6 +324,12 @@ impl Sim {
         self.pump(id);
     }
 
+    /// Replaces the members of a stopped server by force.
+    pub(super) fn force_members(&mut self, id: u64, members: &[u64]) {
+        let members = members.iter().map(|&id| (id, info(id))).collect();
+        Core::force_members(&self.nodes[&id].log, members, &[]).unwrap();
+    }
+
     /// Asks a server to take a snapshot when it has applied what it was given.
     pub(super) fn snapshot(&mut self, id: u64) {
         let node = self.nodes.get_mut(&id).expect("exists");

@@ -317,6 +317,20 @@ async fn servers_join_take_over_and_leave() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lost_questions_of_reads_are_asked_again() {
+    let cluster = Cluster::new(3).await;
+    let leader = cluster.leader().await;
+    cluster.propose("x").await;
+    cluster.agree().await;
+    let follower = cluster.raft(1 + leader % 3);
+    cluster.network.lose(100, 1);
+    let waiting = tokio::spawn(async move { follower.read_barrier().await });
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    cluster.network.heal();
+    assert!(waiting.await.unwrap().unwrap() >= 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_transfer_nobody_takes_up_fails() {
     let cluster = Cluster::new(3).await;
     let leader = cluster.leader().await;
