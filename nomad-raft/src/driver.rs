@@ -83,7 +83,7 @@ struct Driver<O> {
     requests: requests::Requests<O>,
     taking: snapshots::Taking,
     transfers: transfer::Transfers,
-    /// Tells helper threads to hurry.
+    /// Tells the other threads to hurry.
     stopping: Arc<AtomicBool>,
     started: Instant,
     shutdown: bool,
