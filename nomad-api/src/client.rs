@@ -35,9 +35,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use self::config::Config;
-pub use self::jobs::StopOptions;
 pub use self::error::ClientError;
 pub use self::exec::{ExecConnection, ExecEvent, ExecRequest, ExecSender};
+pub use self::jobs::StopOptions;
 pub use self::options::QueryOptions;
 pub use self::stream::{ByteStream, FrameStream, LogRequest, LogSource};
 pub use self::system::Event;
@@ -214,8 +214,8 @@ impl Client {
         if let Some((user, password)) = &config.basic_auth {
             use base64::Engine as _;
             let pair = base64::prelude::BASE64_STANDARD.encode(format!("{user}:{password}"));
-            let mut value = HeaderValue::try_from(format!("Basic {pair}"))
-                .map_err(|_| ClientError::Token)?;
+            let mut value =
+                HeaderValue::try_from(format!("Basic {pair}")).map_err(|_| ClientError::Token)?;
             value.set_sensitive(true);
             map.insert(header::AUTHORIZATION, value);
         }

@@ -28,11 +28,9 @@ impl Client {
 
     /// Sets the servers that a client agent talks to.
     pub async fn set_agent_servers(&self, servers: &[String]) -> Result<(), ClientError> {
-        let options = servers
-            .iter()
-            .fold(QueryOptions::new(), |options, server| {
-                options.param("address", server)
-            });
+        let options = servers.iter().fold(QueryOptions::new(), |options, server| {
+            options.param("address", server)
+        });
         self.put::<_, Value>("/v1/agent/servers", &json!({}), &options)
             .await?;
         Ok(())

@@ -18,7 +18,10 @@ use super::error::ClientError;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Target {
     /// `host:port`, and the path before every request's own.
-    Tcp { authority: String, base: String },
+    Tcp {
+        authority: String,
+        base: String,
+    },
     Unix(PathBuf),
 }
 
@@ -56,7 +59,9 @@ impl Target {
             (false, false) => "?",
         };
         match self {
-            Self::Tcp { authority, base } => format!("http://{authority}{base}{path}{joint}{query}"),
+            Self::Tcp { authority, base } => {
+                format!("http://{authority}{base}{path}{joint}{query}")
+            }
             Self::Unix(_) => format!("http://localhost{path}{joint}{query}"),
         }
     }
@@ -169,7 +174,9 @@ mod tests {
             Target::Unix("/run/nomad.sock".into())
         );
         assert_eq!(
-            Target::parse("http://nomad").unwrap().uri("/v1/jobs?a=b", "c=d"),
+            Target::parse("http://nomad")
+                .unwrap()
+                .uri("/v1/jobs?a=b", "c=d"),
             "http://nomad:80/v1/jobs?a=b&c=d"
         );
         for bad in ["", "127.0.0.1:4646", "ftp://x", "http://a b"] {

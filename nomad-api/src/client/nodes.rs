@@ -101,13 +101,8 @@ impl Client {
         request: &NodeMetaRequest,
     ) -> Result<NodeMetaResponse, ClientError> {
         let options = of_node(&request.node_id);
-        self.write(
-            http::Method::POST,
-            "/v1/client/metadata",
-            request,
-            &options,
-        )
-        .await
+        self.write(http::Method::POST, "/v1/client/metadata", request, &options)
+            .await
     }
 
     /// Node pools.

@@ -13,10 +13,7 @@ impl Client {
     /// How the schedulers behave.
     pub async fn scheduler_config(&self) -> Result<SchedulerConfigurationResponse, ClientError> {
         Ok(self
-            .get(
-                "/v1/operator/scheduler/configuration",
-                &QueryOptions::new(),
-            )
+            .get("/v1/operator/scheduler/configuration", &QueryOptions::new())
             .await?
             .0)
     }
@@ -52,12 +49,7 @@ impl Client {
         options: &QueryOptions,
     ) -> Result<(ByteStream, String), ClientError> {
         let response = self
-            .send(
-                Method::GET,
-                "/v1/operator/snapshot",
-                options,
-                Bytes::new(),
-            )
+            .send(Method::GET, "/v1/operator/snapshot", options, Bytes::new())
             .await?;
         let digest = response
             .headers()

@@ -56,7 +56,7 @@ async fn node_wide(mut call: Call, what: &str) -> RouteResult {
         (id, _) => id.parse().map_err(|_| unknown_node(what, id))?,
     };
     if local != Some(target) {
-        call.body = Body::from(body);
+        *call.body.get_mut() = Body::from(body);
         if call.backend.state().node(target).is_none() {
             return Err(unknown_node(what, &target.to_string()));
         }
@@ -94,7 +94,7 @@ fn unknown_node(what: &str, id: &str) -> ApiError {
 /// Sends the request to the node's own agent.
 async fn send_on(call: Call, node: NodeId) -> RouteResult {
     let backend = call.backend.clone();
-    let request = Request::from_parts(call.parts, call.body);
+    let request = Request::from_parts(call.parts, call.body.into_inner());
     backend.proxy_to_node(node, request).await
 }
 

@@ -49,7 +49,8 @@ pub(crate) struct Call {
     pub(crate) query: Query,
     pub(crate) options: QueryOptions,
     pub(crate) parts: Parts,
-    pub(crate) body: Body,
+    /// Behind a lock only so that a call may be shared between threads; nobody waits for it.
+    pub(crate) body: parking_lot::Mutex<Body>,
 }
 
 impl Call {
@@ -81,7 +82,7 @@ impl Call {
 
     /// The body's bytes.
     pub(crate) async fn bytes(&mut self, limit: usize) -> Result<Bytes, ApiError> {
-        let body = std::mem::take(&mut self.body);
+        let body = std::mem::take(self.body.get_mut());
         axum::body::to_bytes(body, limit).await.map_err(|_| {
             ApiError::new(
                 StatusCode::PAYLOAD_TOO_LARGE,
@@ -164,7 +165,7 @@ async fn dispatch(backend: Arc<dyn Backend>, request: Request<Body>) -> RouteRes
         query,
         options,
         parts,
-        body,
+        body: parking_lot::Mutex::new(body),
     };
     route(call, &path).await
 }

@@ -1,0 +1,548 @@
+//! The agent as the routes see it: [`nomad_api::backend::Backend`] over the server and client halves.
+
+mod cluster;
+mod diff;
+mod errors;
+mod jobs;
+mod node;
+mod snapshot;
+mod support;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response};
+use nomad_api::backend::{
+    AgentIdentity, ApiResult, Backend, ByteStream, Leadership, NodeBackend, RegisterJob, Written,
+};
+use nomad_api::error::ApiError;
+use nomad_api::types::*;
+use nomad_core::job::Job;
+use nomad_core::node::{Eligibility, NodePool};
+use nomad_core::scheduler_config::SchedulerConfiguration;
+use nomad_core::{AllocId, Clock, DeploymentId, EvalId, JobKey, NodeId, Timestamp, spec};
+use nomad_server::{Server, SharedIds, ops};
+use nomad_state::{State, Watch, WatchKey};
+
+use self::errors::api_error;
+use self::jobs::{registered, text};
+pub(crate) use self::node::LocalNode;
+use crate::clock::SystemClock;
+use crate::config::Config;
+use crate::telemetry::metrics::Metrics;
+
+/// The server half with what its writes need.
+#[derive(Clone)]
+pub(crate) struct ServerHalf {
+    pub(crate) server: Server,
+    pub(crate) ids: SharedIds,
+    /// What jobs get where they say nothing.
+    pub(crate) defaults: Arc<spec::ServerDefaults>,
+    pub(crate) max_source_bytes: u64,
+}
+
+impl ServerHalf {
+    pub(crate) fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    /// Puts a command into the log.
+    pub(crate) async fn propose(
+        &self,
+        command: impl Into<nomad_state::Command>,
+    ) -> ApiResult<nomad_state::Applied> {
+        self.server.propose(command).await.map_err(api_error)
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.server.state()
+    }
+}
+
+/// Everything the routes can reach.
+pub(crate) struct AgentBackend {
+    pub(crate) identity: AgentIdentity,
+    pub(crate) config: Arc<Config>,
+    pub(crate) server: ServerHalf,
+    pub(crate) node: Option<LocalNode>,
+    pub(crate) metrics: Metrics,
+    pub(crate) addresses: Addresses,
+}
+
+/// Addresses that others are told.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Addresses {
+    pub(crate) http: String,
+    pub(crate) rpc: String,
+    pub(crate) serf: String,
+}
+
+#[async_trait]
+impl Backend for AgentBackend {
+    fn identity(&self) -> &AgentIdentity {
+        &self.identity
+    }
+
+    fn state(&self) -> State {
+        self.server.state()
+    }
+
+    fn watch(&self, keys: Vec<WatchKey>) -> Watch {
+        self.server.server.watch(keys)
+    }
+
+    fn leadership(&self) -> Leadership {
+        let leader_addr = self.server.server.leader_address().unwrap_or_default();
+        Leadership {
+            known_leader: !leader_addr.is_empty(),
+            leader_addr,
+            last_contact_ms: 0,
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.server.now()
+    }
+
+    async fn read_barrier(&self) -> ApiResult<()> {
+        self.server.server.read_barrier().await.map_err(api_error)
+    }
+
+    async fn register_job(&self, request: RegisterJob) -> ApiResult<JobRegisterResponse> {
+        self.server.register_job(request).await
+    }
+
+    async fn validate_job(&self, job: spec::Job) -> ApiResult<JobValidateResponse> {
+        self.server.validate_job(job)
+    }
+
+    async fn plan_job(&self, job: spec::Job, diff: bool) -> ApiResult<JobPlanResponse> {
+        self.server.plan_job(job, diff).await
+    }
+
+    async fn deregister_job(
+        &self,
+        key: JobKey,
+        purge: bool,
+        eval_priority: i32,
+        no_shutdown_delay: bool,
+    ) -> ApiResult<JobDeregisterResponse> {
+        let reply = self
+            .server
+            .server
+            .deregister_job(key, purge, eval_priority, no_shutdown_delay)
+            .await
+            .map_err(api_error)?;
+        Ok(JobDeregisterResponse {
+            eval_id: text(reply.eval_id),
+            eval_create_index: reply.eval_create_index,
+            job_modify_index: reply.job_modify_index,
+            meta: QueryMeta {
+                index: reply.index,
+                ..QueryMeta::default()
+            },
+            ..JobDeregisterResponse::default()
+        })
+    }
+
+    async fn evaluate_job(
+        &self,
+        key: JobKey,
+        force_reschedule: bool,
+    ) -> ApiResult<JobRegisterResponse> {
+        let reply = self
+            .server
+            .server
+            .evaluate_job(key, force_reschedule)
+            .await
+            .map_err(api_error)?;
+        Ok(registered(&reply))
+    }
+
+    async fn revert_job(
+        &self,
+        key: JobKey,
+        version: u64,
+        enforce_prior_version: Option<u64>,
+    ) -> ApiResult<JobRegisterResponse> {
+        let server = &self.server.server;
+        let reply = server
+            .revert_job(key, version, enforce_prior_version)
+            .await
+            .map_err(api_error)?;
+        Ok(registered(&reply))
+    }
+
+    async fn set_job_stability(
+        &self,
+        key: JobKey,
+        version: u64,
+        stable: bool,
+    ) -> ApiResult<Written> {
+        let index = self
+            .server
+            .server
+            .set_job_stability(key, version, stable)
+            .await
+            .map_err(api_error)?;
+        Ok(Written { index })
+    }
+
+    async fn tag_job_version(
+        &self,
+        key: JobKey,
+        version: u64,
+        name: String,
+        description: Option<String>,
+    ) -> ApiResult<Written> {
+        let server = &self.server.server;
+        let (_, index) = server
+            .tag_job_version(key, version, name, description)
+            .await
+            .map_err(api_error)?;
+        Ok(Written { index })
+    }
+
+    async fn scale_job(
+        &self,
+        key: JobKey,
+        request: ScalingRequest,
+    ) -> ApiResult<JobRegisterResponse> {
+        let request = ops::ScaleJob {
+            group: request.target.get("Group").cloned().unwrap_or_default(),
+            count: request.count,
+            message: request.message,
+            error: request.error,
+            meta: request.meta,
+            enforce_index: request.job_modify_index,
+        };
+        let reply = self
+            .server
+            .server
+            .scale_job(key, request)
+            .await
+            .map_err(api_error)?;
+        Ok(registered(&reply))
+    }
+
+    async fn dispatch_job(
+        &self,
+        key: JobKey,
+        request: JobDispatchRequest,
+        idempotency_token: String,
+    ) -> ApiResult<JobDispatchResponse> {
+        let request = ops::DispatchJob {
+            payload: request.payload,
+            meta: request.meta,
+            id_prefix: request.id_prefix_template,
+            priority: request.priority,
+            idempotency_token,
+        };
+        let reply = self
+            .server
+            .server
+            .dispatch_job(key, request)
+            .await
+            .map_err(api_error)?;
+        Ok(JobDispatchResponse {
+            dispatched_job_id: reply.dispatched_job_id.to_string(),
+            eval_id: text(reply.eval_id),
+            eval_create_index: reply.eval_create_index,
+            job_create_index: reply.job_create_index,
+            index: reply.index,
+        })
+    }
+
+    async fn force_periodic(&self, key: JobKey) -> ApiResult<PeriodicForceResponse> {
+        let _ = key;
+        Err(ApiError::internal(
+            "launching periodic jobs is not built yet",
+        ))
+    }
+
+    fn diff_jobs(
+        &self,
+        old: Option<&Job>,
+        new: Option<&Job>,
+        contextual: bool,
+    ) -> ApiResult<serde_json::Value> {
+        diff::diff(old, new, contextual)
+    }
+
+    async fn stop_alloc(
+        &self,
+        id: AllocId,
+        no_shutdown_delay: bool,
+        reschedule: bool,
+    ) -> ApiResult<AllocStopResponse> {
+        let server = &self.server.server;
+        let (eval_id, index) = server
+            .stop_alloc(id, no_shutdown_delay, reschedule)
+            .await
+            .map_err(api_error)?;
+        Ok(AllocStopResponse {
+            eval_id: eval_id.to_string(),
+            index,
+        })
+    }
+
+    async fn delete_evals(&self, ids: Vec<EvalId>) -> ApiResult<Written> {
+        Ok(Written {
+            index: self
+                .server
+                .server
+                .delete_evals(ids)
+                .await
+                .map_err(api_error)?,
+        })
+    }
+
+    async fn promote_deployment(
+        &self,
+        id: DeploymentId,
+        groups: Option<Vec<String>>,
+    ) -> ApiResult<DeploymentUpdateResponse> {
+        self.server
+            .server
+            .promote_deployment(id, groups)
+            .await
+            .map(deployment_updated)
+            .map_err(api_error)
+    }
+
+    async fn pause_deployment(
+        &self,
+        id: DeploymentId,
+        pause: bool,
+    ) -> ApiResult<DeploymentUpdateResponse> {
+        self.server
+            .server
+            .pause_deployment(id, pause)
+            .await
+            .map(deployment_updated)
+            .map_err(api_error)
+    }
+
+    async fn fail_deployment(&self, id: DeploymentId) -> ApiResult<DeploymentUpdateResponse> {
+        self.server
+            .server
+            .fail_deployment(id)
+            .await
+            .map(deployment_updated)
+            .map_err(api_error)
+    }
+
+    async fn set_alloc_health(
+        &self,
+        id: DeploymentId,
+        healthy: Vec<AllocId>,
+        unhealthy: Vec<AllocId>,
+    ) -> ApiResult<DeploymentUpdateResponse> {
+        self.server
+            .server
+            .set_alloc_health(id, healthy, unhealthy)
+            .await
+            .map(deployment_updated)
+            .map_err(api_error)
+    }
+
+    async fn set_eligibility(
+        &self,
+        id: NodeId,
+        eligibility: Eligibility,
+    ) -> ApiResult<NodeDrainResponse> {
+        self.server
+            .server
+            .set_eligibility(id, eligibility)
+            .await
+            .map(drained)
+            .map_err(api_error)
+    }
+
+    async fn drain_node(
+        &self,
+        id: NodeId,
+        request: NodeDrainRequest,
+    ) -> ApiResult<NodeDrainResponse> {
+        let request = ops::DrainNode {
+            spec: request.drain_spec.map(|spec| ops::DrainSpec {
+                deadline: spec.deadline,
+                ignore_system_jobs: spec.ignore_system_jobs,
+            }),
+            mark_eligible: request.mark_eligible,
+            meta: request.meta,
+            accessor_id: String::new(),
+        };
+        self.server
+            .server
+            .drain_node(id, request)
+            .await
+            .map(drained)
+            .map_err(api_error)
+    }
+
+    async fn evaluate_node(&self, id: NodeId) -> ApiResult<NodeUpdateResponse> {
+        self.server
+            .server
+            .evaluate_node(id)
+            .await
+            .map(node_updated)
+            .map_err(api_error)
+    }
+
+    async fn purge_node(&self, id: NodeId) -> ApiResult<NodeUpdateResponse> {
+        self.server
+            .server
+            .purge_node(id)
+            .await
+            .map(node_updated)
+            .map_err(api_error)
+    }
+
+    async fn upsert_node_pool(&self, pool: NodePool) -> ApiResult<Written> {
+        Ok(Written {
+            index: self
+                .server
+                .server
+                .upsert_node_pool(pool)
+                .await
+                .map_err(api_error)?,
+        })
+    }
+
+    async fn delete_node_pool(&self, name: String) -> ApiResult<Written> {
+        Ok(Written {
+            index: self
+                .server
+                .server
+                .delete_node_pool(name)
+                .await
+                .map_err(api_error)?,
+        })
+    }
+
+    async fn set_scheduler_config(
+        &self,
+        config: SchedulerConfiguration,
+        cas: Option<u64>,
+    ) -> ApiResult<SchedulerSetResponse> {
+        let (updated, index) = self
+            .server
+            .server
+            .set_scheduler_config(config, cas)
+            .await
+            .map_err(api_error)?;
+        Ok(SchedulerSetResponse { updated, index })
+    }
+
+    async fn garbage_collect(&self) -> ApiResult<()> {
+        self.server.garbage_collect().await
+    }
+
+    async fn reconcile_summaries(&self) -> ApiResult<()> {
+        self.server
+            .server
+            .reconcile_summaries()
+            .await
+            .map(|_| ())
+            .map_err(api_error)
+    }
+
+    fn members(&self) -> ServerMembersResponse {
+        support::members(self)
+    }
+
+    fn raft_configuration(&self) -> RaftConfiguration {
+        support::raft_configuration(self)
+    }
+
+    async fn snapshot_save(&self) -> ApiResult<Bytes> {
+        snapshot::save(&self.server).await
+    }
+
+    async fn snapshot_restore(&self, archive: Bytes) -> ApiResult<()> {
+        snapshot::restore(&self.server, archive).await
+    }
+
+    fn agent_self(&self) -> serde_json::Value {
+        support::agent_self(self)
+    }
+
+    fn health(&self) -> AgentHealth {
+        support::health(self)
+    }
+
+    fn metrics(&self, prometheus: bool) -> Option<Bytes> {
+        support::publish_state_metrics(self);
+        match prometheus {
+            true if self.config.telemetry.prometheus_metrics => {
+                Some(Bytes::from(self.metrics.to_prometheus()))
+            }
+            true => None,
+            false => Some(Bytes::from(self.metrics.to_json())),
+        }
+    }
+
+    fn client_servers(&self) -> Vec<String> {
+        vec![self.addresses.rpc.clone()]
+    }
+
+    fn monitor(&self, level: &str, json: bool) -> ApiResult<ByteStream> {
+        support::monitor(level, json)
+    }
+
+    fn host_data(&self) -> serde_json::Value {
+        support::host_data()
+    }
+
+    fn node(&self) -> Option<&dyn NodeBackend> {
+        self.node.as_ref().map(|node| node as &dyn NodeBackend)
+    }
+
+    async fn proxy_to_node(&self, id: NodeId, request: Request<Body>) -> ApiResult<Response<Body>> {
+        let tunnel = self
+            .server
+            .server
+            .open_tunnel(id)
+            .await
+            .map_err(|error| match error {
+                nomad_server::ServerError::NoPath => ApiError::not_found("No path to node"),
+                other => api_error(other),
+            })?;
+        crate::proxy::send(tunnel, request).await
+    }
+}
+
+fn deployment_updated(reply: ops::DeploymentReply) -> DeploymentUpdateResponse {
+    DeploymentUpdateResponse {
+        eval_id: text(reply.eval_id),
+        eval_create_index: reply.eval_create_index,
+        deployment_modify_index: reply.deployment_modify_index,
+        reverted_job_version: reply.reverted_job_version,
+        index: reply.index,
+    }
+}
+
+fn drained(reply: ops::NodeReply) -> NodeDrainResponse {
+    NodeDrainResponse {
+        node_modify_index: reply.node_modify_index,
+        eval_ids: reply.eval_ids.iter().map(ToString::to_string).collect(),
+        eval_create_index: reply.eval_create_index,
+        index: reply.index,
+    }
+}
+
+fn node_updated(reply: ops::NodeReply) -> NodeUpdateResponse {
+    NodeUpdateResponse {
+        eval_ids: reply.eval_ids.iter().map(ToString::to_string).collect(),
+        eval_create_index: reply.eval_create_index,
+        node_modify_index: reply.node_modify_index,
+        meta: QueryMeta {
+            index: reply.index,
+            ..QueryMeta::default()
+        },
+        ..NodeUpdateResponse::default()
+    }
+}

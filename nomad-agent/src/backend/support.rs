@@ -1,0 +1,279 @@
+//! What the agent says about itself.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use nomad_api::backend::{ApiResult, ByteStream};
+use nomad_api::error::ApiError;
+use nomad_api::types::{
+    AgentHealth, AgentMember, HealthOfHalf, RaftConfiguration, RaftServer, ServerMembersResponse,
+};
+use nomad_core::job::StringMap;
+use nomad_core::view::ClusterView;
+use serde_json::json;
+use tokio_stream::wrappers::BroadcastStream;
+
+use super::AgentBackend;
+use crate::telemetry::logs;
+
+fn split(address: &str) -> (String, u16) {
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, "0"));
+    (
+        host.trim_matches(['[', ']']).to_owned(),
+        port.parse().unwrap_or(0),
+    )
+}
+
+fn member(backend: &AgentBackend) -> AgentMember {
+    let config = backend.server.server.config();
+    let (addr, port) = split(&backend.addresses.serf);
+    let (_, rpc_port) = split(&backend.addresses.rpc);
+    let tags = [
+        ("role", "nomad".to_owned()),
+        ("region", config.region.clone()),
+        ("dc", config.datacenter.clone()),
+        ("id", config.id.to_string()),
+        ("rpc_addr", addr.clone()),
+        ("port", rpc_port.to_string()),
+        ("build", nomad_core::API_LEVEL.to_owned()),
+        ("revision", String::new()),
+        ("vsn", "1".to_owned()),
+        ("raft_vsn", "3".to_owned()),
+        ("expect", config.bootstrap_expect.to_string()),
+        (
+            "bootstrap",
+            if config.bootstrap_expect == 1 {
+                "1".to_owned()
+            } else {
+                String::new()
+            },
+        ),
+    ];
+    AgentMember {
+        name: format!("{}.{}", config.name, config.region),
+        addr,
+        port,
+        tags: tags
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect::<StringMap>(),
+        status: "alive".to_owned(),
+        protocol_min: 1,
+        protocol_max: 5,
+        protocol_cur: 2,
+        delegate_min: 2,
+        delegate_max: 5,
+        delegate_cur: 4,
+    }
+}
+
+pub(super) fn members(backend: &AgentBackend) -> ServerMembersResponse {
+    let config = backend.server.server.config();
+    ServerMembersResponse {
+        server_name: backend.identity.name.clone(),
+        server_region: config.region.clone(),
+        server_dc: config.datacenter.clone(),
+        members: vec![member(backend)],
+    }
+}
+
+pub(super) fn raft_configuration(backend: &AgentBackend) -> RaftConfiguration {
+    let config = backend.server.server.config();
+    RaftConfiguration {
+        servers: vec![RaftServer {
+            id: config.id.to_string(),
+            node: format!("{}.{}", config.name, config.region),
+            address: backend.addresses.rpc.clone(),
+            leader: backend.server.server.is_leader(),
+            voter: true,
+            raft_protocol: "3".to_owned(),
+        }],
+        index: 0,
+    }
+}
+
+pub(super) fn health(backend: &AgentBackend) -> AgentHealth {
+    let half = |ok: bool, wrong: &str| HealthOfHalf {
+        ok,
+        message: if ok {
+            "ok".to_owned()
+        } else {
+            wrong.to_owned()
+        },
+    };
+    AgentHealth {
+        client: backend
+            .identity
+            .client
+            .then(|| half(backend.node.is_some(), "no known servers")),
+        server: backend.identity.server.then(|| {
+            half(
+                backend.server.server.leader_address().is_some(),
+                "no leader",
+            )
+        }),
+    }
+}
+
+pub(super) fn agent_self(backend: &AgentBackend) -> serde_json::Value {
+    let config = &backend.config;
+    let server = &backend.server.server;
+    let state = server.state();
+    let text = |value: &dyn std::fmt::Display| json!(value.to_string());
+    let workers: Vec<_> = (0..server.config().workers)
+        .map(|number| {
+            json!({
+                "id": format!("worker-{number}"),
+                "enabled_schedulers": ["service", "batch", "system", "sysbatch", "_core"],
+                "started": state_time(backend),
+                "status": "Started",
+                "workload_status": "WaitingToDequeue",
+            })
+        })
+        .collect();
+    json!({
+        "config": {
+            "Region": config.region,
+            "Datacenter": config.datacenter,
+            "NodeName": backend.identity.name,
+            "DataDir": config.data_dir,
+            "LogLevel": config.log_level,
+            "LogJson": config.log_json,
+            "BindAddr": config.bind_addr,
+            "EnableDebug": config.enable_debug,
+            "DevMode": config.dev,
+            "Ports": {"HTTP": config.ports.http, "RPC": config.ports.rpc, "Serf": config.ports.serf},
+            "Addresses": {"HTTP": config.addresses.http, "RPC": config.addresses.rpc, "Serf": config.addresses.serf},
+            "AdvertiseAddrs": {
+                "HTTP": backend.addresses.http, "RPC": backend.addresses.rpc, "Serf": backend.addresses.serf,
+            },
+            "LeaveOnInt": config.leave_on_interrupt,
+            "LeaveOnTerm": config.leave_on_terminate,
+            "Server": {
+                "Enabled": config.server.enabled,
+                "BootstrapExpect": config.server.bootstrap_expect,
+                "NumSchedulers": server.config().workers,
+            },
+            "Client": {
+                "Enabled": config.client.enabled,
+                "NodeClass": config.client.settings.node_class,
+                "NodePool": config.client.settings.node_pool,
+                "Meta": config.client.settings.meta,
+                "Options": config.client.settings.options,
+                "Servers": config.client.servers,
+            },
+            "ACL": {"Enabled": false},
+            "Telemetry": {"PrometheusMetrics": config.telemetry.prometheus_metrics},
+            "Version": {"Version": nomad_core::API_LEVEL, "Revision": "", "VersionPrerelease": "", "VersionMetadata": ""},
+        },
+        "member": member(backend),
+        "stats": {
+            "nomad": {
+                "server": text(&config.server.enabled),
+                "leader": text(&server.is_leader()),
+                "leader_addr": server.leader_address().unwrap_or_default(),
+                "bootstrap": text(&(config.server.bootstrap_expect == 1)),
+                "known_regions": "1",
+                "server_id": server.config().id.to_string(),
+            },
+            "raft": {"last_index": text(&state.last_index()), "applied_index": text(&state.last_index())},
+            "serf": {"members": "1"},
+            "runtime": {
+                "arch": std::env::consts::ARCH, "kernel.name": std::env::consts::OS,
+                "cpu_count": text(&std::thread::available_parallelism().map_or(1, usize::from)),
+                "version": concat!("nomad ", env!("CARGO_PKG_VERSION")),
+            },
+            "client": {
+                "node_id": backend.node.as_ref().map(|node| node.node_id().to_string()).unwrap_or_default(),
+                "known_servers": backend.addresses.rpc,
+                "num_allocations": text(&backend.node.as_ref().map_or(0, |node| state.allocs_of_node(node.node_id()).count())),
+            },
+            "schedulers": workers,
+        },
+    })
+}
+
+fn state_time(backend: &AgentBackend) -> String {
+    backend.server.now().to_rfc3339()
+}
+
+pub(super) fn monitor(level: &str, json: bool) -> ApiResult<ByteStream> {
+    let level = level
+        .parse::<tracing::Level>()
+        .map_err(|_| ApiError::bad_request(format!("Unknown log level: {level}")))?;
+    let lines = BroadcastStream::new(logs::watch()).filter_map(move |line| async move {
+        // A watcher that lags loses lines; the agent does not wait for it.
+        let line: Arc<logs::Line> = line.ok()?;
+        (line.level <= level).then(|| {
+            Ok(if json {
+                line.json.clone()
+            } else {
+                line.text.clone()
+            })
+        })
+    });
+    Ok(Box::pin(lines))
+}
+
+pub(super) fn host_data() -> serde_json::Value {
+    let secret = |name: &str| {
+        let upper = name.to_ascii_uppercase();
+        upper.contains("TOKEN") || upper.contains("SECRET") || upper.ends_with("_LICENSE")
+    };
+    let environment: StringMap = std::env::vars()
+        .map(|(name, value)| {
+            if secret(&name) {
+                (name, "<redacted>".to_owned())
+            } else {
+                (name, value)
+            }
+        })
+        .collect();
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    json!({
+        "OS": read("/proc/version").trim(),
+        "Network": [],
+        "ResolvConf": read("/etc/resolv.conf"),
+        "Hosts": read("/etc/hosts"),
+        "Environment": environment,
+        "Disk": {},
+    })
+}
+
+/// Gauges that follow from the state are set when somebody looks.
+pub(super) fn publish_state_metrics(backend: &AgentBackend) {
+    let state = backend.server.state();
+    let mut jobs = [0_u64; 3];
+    for job in state.jobs() {
+        jobs[job.status as usize] += 1;
+    }
+    for (name, count) in ["pending", "running", "dead"].into_iter().zip(jobs) {
+        metrics::gauge!(format!("nomad.nomad.job_status.{name}")).set(count as f64);
+    }
+    for job in state.jobs() {
+        let Some(summary) = state.job_summary(&job.key()) else {
+            continue;
+        };
+        for (group, counts) in &summary.summary {
+            let set = |name: &'static str, value: i64| {
+                let labels = [
+                    ("job", job.id.to_string()),
+                    ("namespace", job.namespace.to_string()),
+                    ("task_group", group.clone()),
+                ];
+                metrics::gauge!(format!("nomad.nomad.job_summary.{name}"), &labels)
+                    .set(value as f64);
+            };
+            set("queued", counts.queued);
+            set("complete", counts.complete);
+            set("failed", counts.failed);
+            set("running", counts.running);
+            set("starting", counts.starting);
+            set("lost", counts.lost);
+            set("unknown", counts.unknown);
+        }
+    }
+    metrics::gauge!("nomad.runtime.num_goroutines").set(0.0);
+    let _ = Bytes::new();
+}

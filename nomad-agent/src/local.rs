@@ -1,0 +1,30 @@
+//! Requests that reach this agent over byte streams: through a node's tunnel, or forwarded by another agent.
+
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use nomad_api::backend::Backend;
+use nomad_client::LocalApi;
+use nomad_proto::TunnelIo;
+
+/// Serves this agent's own API once it is built.
+#[derive(Clone, Default)]
+pub(crate) struct OwnApi(Arc<OnceLock<Arc<dyn Backend>>>);
+
+impl OwnApi {
+    /// From now on requests are answered.
+    pub(crate) fn set(&self, backend: Arc<dyn Backend>) {
+        // Set once, when the agent is built.
+        let _ = self.0.set(backend);
+    }
+}
+
+#[async_trait]
+impl LocalApi for OwnApi {
+    async fn serve(&self, io: TunnelIo) {
+        match self.0.get() {
+            Some(backend) => crate::http::speak(io, Arc::clone(backend)).await,
+            None => tracing::warn!("a request arrived before the agent was ready"),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Running an agent from its command line: configuration, banner, signals.
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::banner::{self, Shown};
+use crate::build::Agent;
+use crate::config::{Config, Problem, parse_flags};
+use crate::telemetry::logs;
+
+/// How long a graceful leave may take.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Runs `nomad agent` with the arguments after `agent`; gives the exit code.
+///
+/// # Errors
+/// The agent cannot start. Mistakes in the configuration are printed, and give exit code 1.
+pub fn run(args: &[String]) -> anyhow::Result<i32> {
+    let loaded = parse_flags(args).and_then(|flags| Config::load(&flags));
+    let (config, warnings) = match loaded {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            complain(&problems);
+            return Ok(1);
+        }
+    };
+    raise_file_limit();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("start runtime")?;
+    runtime.block_on(agent(config, warnings))
+}
+
+fn complain(problems: &[Problem]) {
+    let mut out = std::io::stderr().lock();
+    for problem in problems {
+        // Nobody is left to tell if even this cannot be written.
+        let _ = writeln!(out, "==> {problem}");
+    }
+}
+
+/// Every running task holds a few descriptors open.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    // Without it fewer tasks fit; the agent works all the same.
+    let _ = setrlimit(Resource::Nofile, raised);
+}
+
+async fn agent(config: Config, warnings: Vec<String>) -> anyhow::Result<i32> {
+    // Handlers first: a signal during the start must not kill what has just been started.
+    let mut interrupt = signal(SignalKind::interrupt()).context("handle SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("handle SIGTERM")?;
+    let mut hangup = signal(SignalKind::hangup()).context("handle SIGHUP")?;
+    let config = Arc::new(config);
+    for warning in &warnings {
+        banner::print(&[format!("==> {warning}")]);
+    }
+    logs::start(&config)?;
+    let agent = Agent::start(Arc::clone(&config)).await?;
+    let shown = |addresses: &crate::backend::Addresses| Shown {
+        http: addresses.http.clone(),
+        rpc: addresses.rpc.clone(),
+        serf: addresses.serf.clone(),
+    };
+    let id = agent.server_id();
+    banner::print(&banner::lines(
+        &config,
+        &shown(&agent.bind),
+        &shown(&agent.advertise),
+        Some(&id),
+    ));
+    let (name, graceful) = loop {
+        tokio::select! {
+            _ = interrupt.recv() => break ("interrupt", config.leave_on_interrupt),
+            _ = terminate.recv() => break ("terminated", config.leave_on_terminate),
+            _ = hangup.recv() => {
+                banner::print(&["==> Caught signal: hangup".to_owned(), "==> Reloading configuration...".to_owned()]);
+                tracing::warn!("nothing of the configuration can be changed without a restart yet");
+            }
+        }
+    };
+    banner::print(&[format!("==> Caught signal: {name}")]);
+    if graceful {
+        banner::print(&["==> Gracefully shutting down agent...".to_owned()]);
+    }
+    tokio::select! {
+        stopped = tokio::time::timeout(LEAVE_TIMEOUT, agent.stop()) => {
+            Ok(i32::from(!graceful || stopped.is_err()))
+        }
+        _ = interrupt.recv() => Ok(1),
+        _ = terminate.recv() => Ok(1),
+    }
+}
