@@ -28,7 +28,8 @@ use nomad_core::node::Node;
 use crate::config::ClientConfig;
 
 pub(crate) use cpuset::{format_list, parse_list};
-pub(crate) use storage::disk_usage;
+pub(crate) use memory::meminfo;
+pub(crate) use storage::{disk_usage, mounts};
 
 /// What probes look at.
 #[derive(Debug, Clone)]

@@ -6,7 +6,8 @@ use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{
-    AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2, statat,
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, fchmod, fstat, mkdirat, openat,
+    openat2, statat,
 };
 
 use super::sniff::{SNIFF_BYTES, content_type};
@@ -59,9 +60,40 @@ impl SafeRoot {
         })
     }
 
+    /// Makes directories beneath, each with exactly this mode; those that exist stay.
+    pub(crate) fn make_dirs(&self, path: &str, mode: u32) -> Result<(), FsError> {
+        let mut made = String::new();
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            let parent = if made.is_empty() { "." } else { &made };
+            let fd = self.open_beneath(parent, OFlags::PATH | OFlags::DIRECTORY)?;
+            if matches!(part, "." | "..") {
+                return Err(FsError::Escapes);
+            }
+            match mkdirat(&fd, part, Mode::from_raw_mode(mode)) {
+                Ok(()) => {
+                    let new = openat(
+                        &fd,
+                        part,
+                        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC,
+                        Mode::empty(),
+                    );
+                    new.and_then(|new| fchmod(&new, Mode::from_raw_mode(mode)))
+                        .map_err(|error| FsError::io("create", path, error.into()))?;
+                }
+                Err(rustix::io::Errno::EXIST) => {}
+                Err(error) => return Err(FsError::io("create", path, error.into())),
+            }
+            if !made.is_empty() {
+                made.push('/');
+            }
+            made.push_str(part);
+        }
+        Ok(())
+    }
+
     /// Opens a file for reading; secrets are refused, wherever links to them lie.
     pub fn read(&self, path: &str) -> Result<File, FsError> {
-        self.refuse_hidden(path, Path::new(relative(path)))?;
+        Self::refuse_hidden(path, Path::new(relative(path)))?;
         // A pipe without a writer must not hold the caller.
         let fd = self.open_beneath(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?;
         let stat = fstat(&fd).map_err(|error| FsError::io("stat", path, error.into()))?;
@@ -81,7 +113,7 @@ impl SafeRoot {
         let inside = real
             .strip_prefix(&self.real)
             .map_err(|_| FsError::Escapes)?;
-        self.refuse_hidden(path, inside)?;
+        Self::refuse_hidden(path, inside)?;
         Ok(File::from(fd))
     }
 
@@ -126,7 +158,7 @@ impl SafeRoot {
     }
 
     /// Secrets and the agent's own files of a task are listed but not read.
-    fn refuse_hidden(&self, asked: &str, inside: &Path) -> Result<(), FsError> {
+    fn refuse_hidden(asked: &str, inside: &Path) -> Result<(), FsError> {
         let mut parts = inside.components().filter_map(|part| match part {
             Component::Normal(name) => Some(name.to_string_lossy().to_lowercase()),
             _ => None,

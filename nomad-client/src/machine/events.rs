@@ -2,6 +2,8 @@
 //!
 //! Source: HTTP API reference, appendix B "Task events".
 
+use std::fmt::Write as _;
+
 use nomad_core::task_state::{TaskEvent, event_type};
 use nomad_core::{Nanos, Timestamp};
 
@@ -75,11 +77,12 @@ pub fn started(now: Timestamp) -> TaskEvent {
 /// The process has ended.
 pub fn terminated(now: Timestamp, exit: &ExitReport) -> TaskEvent {
     let mut text = format!("Exit Code: {}", exit.code);
+    // Writing to a string cannot fail.
     if exit.signal != 0 {
-        text += &format!(", Signal: {}", exit.signal);
+        let _ = write!(text, ", Signal: {}", exit.signal);
     }
     if !exit.message.is_empty() {
-        text += &format!(", Exit Message: {:?}", exit.message);
+        let _ = write!(text, ", Exit Message: {:?}", exit.message);
     }
     let mut event = TaskEvent::new(event_type::TERMINATED, now)
         .display(text)

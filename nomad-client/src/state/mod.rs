@@ -9,7 +9,7 @@ mod jobs;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -29,9 +29,10 @@ pub use self::jobs::JobCache;
 const ALLOCS: &str = "client_allocs";
 const JOBS: &str = "client_jobs";
 const TASKS: &str = "client_tasks";
+const HANDLES: &str = "client_handles";
 const META: &str = "client_meta";
 /// The tables that the store must have.
-pub const TABLES: [&str; 4] = [ALLOCS, JOBS, TASKS, META];
+pub const TABLES: [&str; 5] = [ALLOCS, JOBS, TASKS, HANDLES, META];
 
 const NODE_META: &[u8] = b"node_meta";
 
@@ -78,7 +79,7 @@ pub struct AllocRow {
     pub done: bool,
 }
 
-/// What is stored of a task.
+/// What is stored of a task at every event.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct TaskRow {
@@ -86,12 +87,20 @@ pub struct TaskRow {
     pub state: TaskState,
     /// Its restarts.
     pub tracker: RestartTracker,
+}
+
+/// What is stored of a task when it starts and ends.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HandleRow {
     /// To find its process again; `None` while there is none.
     pub handle: Option<TaskHandle>,
     /// Port map and address, if its driver made a network.
     pub network: Option<nomad_drivers::DriverNetwork>,
     /// Hooks that need not run again.
-    pub hooks_done: Vec<String>,
+    pub hooks_done: BTreeSet<String>,
+    /// Variables that hooks gave to the task, for commands run in it.
+    pub hook_env: BTreeMap<String, String>,
 }
 
 /// A stored allocation with its job and tasks.
@@ -101,6 +110,8 @@ pub struct Stored {
     pub row: AllocRow,
     /// Its tasks.
     pub tasks: BTreeMap<String, TaskRow>,
+    /// Handles of its tasks.
+    pub handles: BTreeMap<String, HandleRow>,
 }
 
 /// The client's tables.
@@ -156,11 +167,36 @@ impl StateDb {
         }
     }
 
+    /// Stores a task's handle.
+    pub fn put_handle(
+        &self,
+        alloc: AllocId,
+        task: &str,
+        row: &HandleRow,
+    ) -> Result<(), StateError> {
+        let value = encode(row, || {
+            format!("handle of task {task:?} of allocation {alloc}")
+        })?;
+        Ok(self.kv.put(HANDLES, &task_key(alloc, task), &value)?)
+    }
+
+    /// Reads a task's handle.
+    pub fn handle(&self, alloc: AllocId, task: &str) -> Result<Option<HandleRow>, StateError> {
+        match self.kv.get(HANDLES, &task_key(alloc, task))? {
+            Some(bytes) => decode(&bytes, || {
+                format!("handle of task {task:?} of allocation {alloc}")
+            })
+            .map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Forgets an allocation and its tasks.
     pub fn delete_alloc(&self, alloc: AllocId) -> Result<(), StateError> {
         let mut batch = KvBatch::new();
         batch.delete(ALLOCS, alloc.0.0.to_vec());
         batch.delete_range(TASKS, KeyRange::prefix(&alloc.0.0));
+        batch.delete_range(HANDLES, KeyRange::prefix(&alloc.0.0));
         Ok(self.kv.write(&batch, Durability::Buffered)?)
     }
 
@@ -176,7 +212,7 @@ impl StateDb {
     ) -> Result<(Vec<Stored>, Vec<(AllocId, StateError)>), StateError> {
         let mut found = Vec::new();
         let mut damaged = Vec::new();
-        let mut used = std::collections::BTreeSet::new();
+        let mut used = BTreeSet::new();
         for (key, value) in self.rows(ALLOCS)? {
             let Ok(id) = <[u8; 16]>::try_from(key.as_ref()).map(|id| AllocId(Uuid(id))) else {
                 continue;
@@ -203,13 +239,25 @@ impl StateDb {
             let job = decode(&bytes, || format!("job of allocation {id}"))?;
             row.alloc.job = Some(jobs.intern(job));
         }
-        let mut tasks = BTreeMap::new();
-        for (key, value) in self.kv.scan(TASKS, &KeyRange::prefix(&id.0.0), MAX_SCAN)? {
+        Ok(Stored {
+            row,
+            tasks: self.of_tasks(TASKS, id)?,
+            handles: self.of_tasks(HANDLES, id)?,
+        })
+    }
+
+    fn of_tasks<T: DeserializeOwned>(
+        &self,
+        table: &str,
+        id: AllocId,
+    ) -> Result<BTreeMap<String, T>, StateError> {
+        let mut rows = BTreeMap::new();
+        for (key, value) in self.kv.scan(table, &KeyRange::prefix(&id.0.0), MAX_SCAN)? {
             let name = String::from_utf8_lossy(&key[16..]).into_owned();
             let row = decode(&value, || format!("task {name:?} of allocation {id}"))?;
-            tasks.insert(name, row);
+            rows.insert(name, row);
         }
-        Ok(Stored { row, tasks })
+        Ok(rows)
     }
 
     fn rows(&self, table: &str) -> Result<Vec<(Bytes, Bytes)>, StateError> {

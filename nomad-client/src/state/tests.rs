@@ -39,15 +39,20 @@ fn allocations_come_back_with_one_job_for_all() {
     db.put_alloc(&AllocRow::of(alloc(4, 8, &jobs))).unwrap();
     let mut row = TaskRow::default();
     row.state.push_event(events::started(Timestamp(5)));
-    row.handle = Some(TaskHandle {
-        version: 1,
-        driver: "raw_exec".to_owned(),
-        task_id: "a/t/1".to_owned(),
-        driver_state: serde_json::json!({"pid": 7}),
-    });
+    let handle = HandleRow {
+        handle: Some(TaskHandle {
+            version: 1,
+            driver: "raw_exec".to_owned(),
+            task_id: "a/t/1".to_owned(),
+            driver_state: serde_json::json!({"pid": 7}),
+        }),
+        ..HandleRow::default()
+    };
     let id = AllocId(Uuid([1; 16]));
     db.put_task(id, "t", &row).unwrap();
+    db.put_handle(id, "t", &handle).unwrap();
     assert_eq!(db.task(id, "t").unwrap(), Some(row.clone()));
+    assert_eq!(db.handle(id, "t").unwrap(), Some(handle.clone()));
     assert_eq!(kv.scan(JOBS, &KeyRange::all(), 10).unwrap().len(), 2);
 
     let jobs = JobCache::default();
@@ -58,6 +63,7 @@ fn allocations_come_back_with_one_job_for_all() {
     assert!(Arc::ptr_eq(job(0), job(2)));
     assert_eq!(job(3).version, 8);
     assert_eq!(stored[0].tasks["t"], row);
+    assert_eq!(stored[0].handles["t"], handle);
 }
 
 #[test]

@@ -92,7 +92,7 @@ pub enum Event {
     /// The hooks before the tasks are done, or one failed.
     PrerunDone(Result<(), String>),
     /// A hook or driver has something to tell about a task.
-    TaskEvent(String, TaskEvent),
+    Told(String, TaskEvent),
     /// A task runs.
     Started(String),
     /// A task could not be started.
@@ -305,6 +305,11 @@ impl AllocMachine {
         &self.job.task_groups[self.group]
     }
 
+    /// Its own network, if one was set up.
+    pub fn network(&self) -> Option<&AllocNetworkStatus> {
+        self.network.as_ref()
+    }
+
     /// The states of its tasks.
     pub fn states(&self) -> &BTreeMap<String, TaskState> {
         &self.states
@@ -337,7 +342,7 @@ impl AllocMachine {
             Event::Begin => self.begin(now, &mut out),
             Event::Wake => {}
             Event::PrerunDone(result) => self.prerun_done(result, now),
-            Event::TaskEvent(task, event) => self.append(&task, None, event),
+            Event::Told(task, event) => self.append(&task, None, event),
             Event::Started(task) => self.started(&task, now, &mut out),
             Event::StartFailed(task, error) => {
                 self.start_failed(&task, error, now, jitter, &mut out)

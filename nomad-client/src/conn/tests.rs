@@ -1,0 +1,1 @@
+//! The stream against a small server of the test's own.
