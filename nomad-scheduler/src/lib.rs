@@ -15,6 +15,7 @@
 pub mod attempt;
 pub mod class;
 pub mod columns;
+pub mod explain;
 pub mod schedule;
 pub mod verify;
 
@@ -22,6 +23,7 @@ mod candidates;
 mod eligibility;
 mod feasible;
 mod fit;
+mod plan_parts;
 mod preempt;
 mod propose;
 mod rank;
@@ -34,5 +36,6 @@ mod system;
 pub use self::attempt::{Attempt, EvalWrites, Step, Submission};
 pub use self::class::computed_class;
 pub use self::columns::{ColumnChanges, NodeColumns};
+pub use self::explain::{NodeExplanation, NodeVerdict, PlacementExplanation, explain};
 pub use self::schedule::{Finish, Input, Outcome, ScheduleError, schedule};
 pub use self::verify::{NodePart, Overlay, RejectReason, verify_node};

@@ -88,7 +88,7 @@ pub fn schedule(input: &Input<'_>, ids: &mut dyn IdSource) -> Result<Outcome, Sc
 }
 
 /// Which triggers the scheduler of a job type answers to.
-fn accept(eval: &Evaluation) -> Result<(), ScheduleError> {
+pub(crate) fn accept(eval: &Evaluation) -> Result<(), ScheduleError> {
     use EvalTrigger as Trigger;
     let accepted = match eval.job_type {
         JobType::Service | JobType::Batch => eval.triggered_by != Trigger::Scheduled,

@@ -13,6 +13,7 @@ use nomad_core::view::ClusterView;
 use crate::candidates::Candidates;
 use crate::columns::NodeColumns;
 use crate::eligibility::Eligibility;
+use crate::explain::NodeExplanation;
 use crate::preempt::{self, Victims};
 use crate::propose::Proposed;
 use crate::rank::{self, Choice, Ranking, Style, Wanted};
@@ -201,6 +202,39 @@ impl<'a> Stack<'a> {
             }
         }
         Err(Box::new(metric))
+    }
+
+    /// What every candidate says to one placement.
+    pub(crate) fn explain(
+        &mut self,
+        job: &Arc<Job>,
+        group: &str,
+        wanted: &Wanted,
+        preempt: bool,
+    ) -> Vec<NodeExplanation> {
+        let at = self.side(job);
+        let Some((ranking, candidates)) = Self::ranking(
+            &mut self.sides[at],
+            group,
+            &self.proposed,
+            &mut self.eligibility,
+            self.seed,
+        ) else {
+            return Vec::new();
+        };
+        let mut nodes = ranking.explain(candidates, &self.proposed, wanted);
+        let any = nodes.iter().any(|node| node.verdict.score().is_some());
+        if preempt && !any {
+            preempt::explain(
+                ranking,
+                candidates,
+                &self.proposed,
+                &self.victims,
+                wanted,
+                &mut nodes,
+            );
+        }
+        nodes
     }
 
     /// The plan evicts an allocation.

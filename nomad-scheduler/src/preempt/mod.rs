@@ -18,6 +18,7 @@ use nomad_core::job::{Job, TaskGroup};
 use nomad_core::node::Node;
 
 use crate::candidates::Candidates;
+use crate::explain::{NodeExplanation, NodeVerdict};
 use crate::fit::ports;
 use crate::fit::resources::{Ask, Extra, in_network};
 use crate::fit::{self, Dimension, Items, Sums};
@@ -200,6 +201,75 @@ pub(crate) fn select(
     wanted: &Wanted,
     rng: &mut Rng,
 ) -> Option<Found> {
+    let mut best: Vec<(f64, u64, u32, Score)> = Vec::new();
+    let mut chosen: Option<(f64, u64, Room, u32)> = None;
+    each(
+        ranking,
+        candidates,
+        proposed,
+        victims,
+        wanted,
+        rng,
+        |position, slot, score, room| {
+            let (mean, rank) = (score.mean(), ranking.rank_at(position));
+            best.push((mean, rank, slot, score));
+            let better = |most: &f64, tie: &u64| mean.total_cmp(most).then(rank.cmp(tie)).is_gt();
+            if chosen
+                .as_ref()
+                .is_none_or(|(most, tie, _, _)| better(most, tie))
+            {
+                chosen = Some((mean, rank, room, slot));
+            }
+        },
+    );
+    let (_, _, room, slot) = chosen?;
+    best.sort_by(|left, right| right.0.total_cmp(&left.0).then(right.1.cmp(&left.1)));
+    best.truncate(TOP_SCORES);
+    Some(Found {
+        slot,
+        resources: room.resources,
+        victims: room.victims,
+        top: best
+            .into_iter()
+            .map(|(_, _, slot, score)| (slot, score))
+            .collect(),
+    })
+}
+
+/// Replaces what exhausted nodes say by what they say with evictions.
+pub(crate) fn explain(
+    ranking: &Ranking,
+    candidates: &Candidates,
+    proposed: &Proposed<'_>,
+    victims: &Victims,
+    wanted: &Wanted,
+    nodes: &mut [NodeExplanation],
+) {
+    let mut rng = Rng::new(0);
+    each(
+        ranking,
+        candidates,
+        proposed,
+        victims,
+        wanted,
+        &mut rng,
+        |position, _, score, room| {
+            let evicted = room.victims.iter().map(|victim| victim.id).collect();
+            nodes[position].verdict = NodeVerdict::scored(&score, evicted);
+        },
+    );
+}
+
+/// Calls `found` for every feasible candidate on which room can be made.
+fn each(
+    ranking: &Ranking,
+    candidates: &Candidates,
+    proposed: &Proposed<'_>,
+    victims: &Victims,
+    wanted: &Wanted,
+    rng: &mut Rng,
+    mut found: impl FnMut(usize, u32, Score, Room),
+) {
     let asking = Asking {
         job: &ranking.job,
         group: ranking.group(),
@@ -207,8 +277,6 @@ pub(crate) fn select(
         victims,
     };
     let boosts = ranking.key_boosts();
-    let mut best: Vec<(f64, u64, u32, Score)> = Vec::new();
-    let mut chosen: Option<(f64, u64, Room, u32)> = None;
     for (position, slot) in candidates.slots.iter().enumerate() {
         if !ranking.is_feasible(position) {
             continue;
@@ -223,25 +291,6 @@ pub(crate) fn select(
         score.penalty = wanted.penalty.contains(&proposed.columns.row(*slot).id);
         score.spread = boost;
         score.preemption = room.score();
-        let (mean, rank) = (score.mean(), ranking.rank_at(position));
-        best.push((mean, rank, *slot, score));
-        if chosen
-            .as_ref()
-            .is_none_or(|(most, tie, _, _)| mean.total_cmp(most).then(rank.cmp(tie)).is_gt())
-        {
-            chosen = Some((mean, rank, room, *slot));
-        }
+        found(position, *slot, score, room);
     }
-    let (_, _, room, slot) = chosen?;
-    best.sort_by(|left, right| right.0.total_cmp(&left.0).then(right.1.cmp(&left.1)));
-    best.truncate(TOP_SCORES);
-    Some(Found {
-        slot,
-        resources: room.resources,
-        victims: room.victims,
-        top: best
-            .into_iter()
-            .map(|(_, _, slot, score)| (slot, score))
-            .collect(),
-    })
 }

@@ -2,7 +2,7 @@
 //!
 //! Source: servers and scheduling reference, "AllocMetric fields".
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use nomad_core::job::{Resources, TaskGroup};
 use nomad_core::metric::AllocMetric;
@@ -12,6 +12,7 @@ use super::spread::Purpose;
 use super::{Counts, Ranking};
 use crate::candidates::Candidates;
 use crate::columns::Interner;
+use crate::explain::NodeVerdict;
 use crate::feasible::{CLASS_INELIGIBLE, Reason};
 use crate::fit::Dimension;
 use crate::propose::Proposed;
@@ -43,7 +44,6 @@ pub(super) struct Tally {
     exhausted: Vec<Cause>,
     filtered_by_class: BTreeMap<u32, i64>,
     exhausted_by_class: BTreeMap<u32, i64>,
-    numbers: HashMap<String, u32>,
     /// Whether the reasons of whole classes were told once.
     told: bool,
 }
@@ -188,7 +188,7 @@ impl Ranking {
     }
 
     /// Calls `found` for every otherwise feasible candidate whose distinct property is used up.
-    fn limited(&self, mut found: impl FnMut(usize, Reason)) {
+    pub(super) fn limited(&self, mut found: impl FnMut(usize, Reason)) {
         if self.filters.limits.is_empty() {
             return;
         }
@@ -207,6 +207,37 @@ impl Ranking {
                     found(position, limit.reason(text, used));
                     break;
                 }
+            }
+        }
+    }
+}
+
+impl Ranking {
+    /// Why a candidate is out; nothing where it is scored.
+    pub(super) fn verdict_in_words(
+        &self,
+        position: usize,
+        slot: u32,
+        proposed: &Proposed<'_>,
+    ) -> Option<NodeVerdict> {
+        match self.nodes[position].verdict {
+            Verdict::Scored => None,
+            Verdict::Exhausted(number) => Some(NodeVerdict::Exhausted {
+                dimension: self.tally.exhausted[number as usize].text.clone(),
+            }),
+            Verdict::Filtered(number) => Some(NodeVerdict::Filtered {
+                reason: self.tally.filtered[number as usize].text.clone(),
+            }),
+            Verdict::Class => {
+                let class = proposed.columns.class[slot as usize];
+                let reason = self
+                    .tally
+                    .classes
+                    .get(&class)
+                    .map_or(CLASS_INELIGIBLE, |out| &out.reason);
+                Some(NodeVerdict::Filtered {
+                    reason: reason.to_owned(),
+                })
             }
         }
     }

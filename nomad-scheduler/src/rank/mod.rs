@@ -28,6 +28,7 @@ use self::score::Score;
 use self::spread::{Property, Purpose};
 use crate::candidates::Candidates;
 use crate::eligibility::Eligibility;
+use crate::explain::{NodeExplanation, NodeVerdict};
 use crate::feasible::GroupFilters;
 use crate::feasible::constraint::Check;
 use crate::fit::resources::Ask;
@@ -309,6 +310,41 @@ impl Ranking {
             score,
             top: vec![(slot, score)],
         })
+    }
+
+    /// What every candidate says to a placement.
+    pub(crate) fn explain(
+        &mut self,
+        candidates: &Candidates,
+        proposed: &Proposed<'_>,
+        wanted: &Wanted,
+    ) -> Vec<NodeExplanation> {
+        self.catch_up(candidates, proposed, wanted);
+        let boosts = self.key_boosts();
+        let mut limited: HashMap<usize, String> = HashMap::new();
+        self.limited(|position, reason| {
+            limited.insert(position, reason.into_owned());
+        });
+        candidates
+            .slots
+            .iter()
+            .enumerate()
+            .map(|(position, slot)| {
+                let node_id = proposed.columns.row(*slot).id;
+                let verdict = if let Some(reason) = limited.remove(&position) {
+                    NodeVerdict::Filtered { reason }
+                } else {
+                    self.verdict_in_words(position, *slot, proposed)
+                        .unwrap_or_else(|| {
+                            let mut score = self.score_of(position);
+                            score.penalty = wanted.penalty.contains(&node_id);
+                            score.spread = self.boost_at(position, &boosts).unwrap_or_default();
+                            NodeVerdict::scored(&score, Vec::new())
+                        })
+                };
+                NodeExplanation { node_id, verdict }
+            })
+            .collect()
     }
 
     /// Whether the group may go on a candidate, as the plan stands.

@@ -58,24 +58,24 @@ pub(super) struct Compare<'a> {
 }
 
 impl Compare<'_> {
-    /// Name to group of everything that each node should run.
-    fn required(&self) -> BTreeMap<String, String> {
-        let mut required = BTreeMap::new();
+    /// (name, group) of everything that each node should run, in the order of the job.
+    fn required(&self) -> Vec<(String, String)> {
+        let mut required = Vec::new();
         if let Some(job) = self.job.filter(|job| !job.stopped()) {
             for group in &job.task_groups {
                 for index in 0..u64::try_from(group.count).unwrap_or(0) {
-                    required.insert(
+                    required.push((
                         alloc_name(&job.name, &group.name, index),
                         group.name.clone(),
-                    );
+                    ));
                 }
             }
         }
         required
     }
 
-    fn fate(&self, alloc: &Allocation, required: &BTreeMap<String, String>) -> Fate {
-        let Some(job) = self.job.filter(|_| required.contains_key(&alloc.name)) else {
+    fn fate(&self, alloc: &Allocation, required: &BTreeSet<&str>) -> Fate {
+        let Some(job) = self.job.filter(|_| required.contains(alloc.name.as_str())) else {
             return Fate::Stop;
         };
         let sysbatch = job.job_type == JobType::Sysbatch;
@@ -131,6 +131,7 @@ impl Compare<'_> {
         let sysbatch = self
             .job
             .is_some_and(|job| job.job_type == JobType::Sysbatch);
+        let names: BTreeSet<&str> = required.iter().map(|(name, _)| name.as_str()).collect();
         let mut diff = Diff::default();
         let mut present: BTreeSet<(NodeId, &str)> = BTreeSet::new();
         let mut ended: BTreeMap<(NodeId, &str), &Arc<Allocation>> = BTreeMap::new();
@@ -144,7 +145,7 @@ impl Compare<'_> {
                 continue;
             }
             present.insert(place);
-            let list = match self.fate(alloc, &required) {
+            let list = match self.fate(alloc, &names) {
                 Fate::Stop => &mut diff.stop,
                 Fate::Migrate => &mut diff.migrate,
                 Fate::Lost => &mut diff.lost,

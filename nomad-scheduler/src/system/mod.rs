@@ -16,7 +16,7 @@ use nomad_core::eval::{EvalStatus, EvalTrigger, Evaluation};
 use nomad_core::ids::{IdSource, NodeId};
 use nomad_core::job::{Job, JobType};
 use nomad_core::metric::AllocMetric;
-use nomad_core::plan::{DesiredUpdates, Plan, PlanAnnotations};
+use nomad_core::plan::{DesiredUpdates, Plan};
 
 use self::deployment::{Allowance, allowance, canaries, has_deployment};
 use self::diff::{Compare, Diff, Missing};
@@ -25,15 +25,17 @@ use crate::attempt::successor;
 use crate::candidates::Candidates;
 use crate::columns::NodeColumns;
 use crate::eligibility::Eligibility;
+use crate::explain::{NodeExplanation, NodeVerdict, PlacementExplanation};
+use crate::plan_parts::{
+    BLOCKED, annotate, empty_plan, lose_stopping, preempt, stop, tainted, under_version,
+    withdraw_stop,
+};
 use crate::preempt::Victims;
 use crate::reconcile::deployment::{begin, begin_group, choose, describe, succeed};
 use crate::reconcile::follow_up::recorded;
 use crate::reconcile::{Stop, description};
 use crate::rng::{Rng, mix};
 use crate::schedule::{Finish, Input, Outcome};
-use crate::service::{
-    BLOCKED, empty_plan, lose_stopping, preempt, stop, tainted, under_version, withdraw_stop,
-};
 use crate::stack::{Stack, may_preempt, style};
 
 /// A plan in the making.
@@ -94,25 +96,9 @@ pub(crate) fn schedule(
         ..Finish::default()
     };
     if let Some(job) = job.filter(|job| !job.stopped()) {
-        let mut build = Build {
-            input,
-            job,
-            stack,
-            candidates: &candidates,
-            plan,
-            checks: BTreeMap::new(),
-            eligibility: Eligibility::default(),
-            victims: Victims::default(),
-            may_preempt: may_preempt(input.view, job.job_type),
-            rng: Rng::new(mix(input.seed)),
-            desired,
-            queued: BTreeMap::new(),
-            failed: BTreeMap::new(),
-            filtered: BTreeMap::new(),
-            exhausted: BTreeSet::new(),
-            deployment: current,
-            ids,
-        };
+        let mut build = Build::new(input, job, stack, &candidates, plan, ids);
+        build.desired = desired;
+        build.deployment = current;
         build.run(diff, &mut finish);
         plan = build.plan;
         desired = build.desired;
@@ -120,12 +106,7 @@ pub(crate) fn schedule(
         finish.failed_tg_allocs = build.failed;
     }
     if input.eval.annotate_plan {
-        let annotations = Arc::new(PlanAnnotations {
-            desired_tg_updates: desired,
-            preempted_allocs: Vec::new(),
-        });
-        plan.annotations = Some(Arc::clone(&annotations));
-        finish.annotations = Some(annotations);
+        annotate(&mut plan, &mut finish, desired);
     }
     Outcome {
         plan: (!plan.is_no_op()).then_some(plan),
@@ -167,7 +148,116 @@ fn stop_unwanted(
     }
 }
 
-impl Build<'_, '_> {
+/// Judges the node of each placement of a system or sysbatch job.
+pub(crate) fn explain(
+    input: &Input<'_>,
+    columns: &NodeColumns,
+    ids: &mut dyn IdSource,
+    limit: usize,
+) -> Vec<PlacementExplanation> {
+    let key = input.eval.job_key();
+    let Some(job) = input.view.job(&key).filter(|job| !job.stopped()) else {
+        return Vec::new();
+    };
+    let tainted = tainted(input);
+    let mut plan = empty_plan(input, Some(job));
+    let mut stack = Stack::new(input.view, columns, key.clone(), input.seed);
+    lose_stopping(input, &tainted, &mut plan, &mut stack);
+    let candidates = Candidates::of(job, columns);
+    let diff = Compare {
+        job: Some(job),
+        columns,
+        candidates: &candidates,
+        tainted: &tainted,
+        now: input.now,
+    }
+    .compute(input.view.allocs_of_job(&key));
+    stop_unwanted(&diff, &mut plan, &mut stack, &mut BTreeMap::new());
+    let mut build = Build::new(input, job, stack, &candidates, plan, ids);
+    let (_, destructive) = build.split_updates(&diff);
+    let updates = destructive.iter().map(|alloc| {
+        let missing = Missing {
+            node: alloc.node_id,
+            name: alloc.name.clone(),
+            group: alloc.task_group.clone(),
+            previous: None,
+        };
+        (missing, Some(alloc))
+    });
+    let places = diff.place.iter().map(|missing| (missing.clone(), None));
+    updates
+        .chain(places)
+        .take(limit)
+        .filter_map(|(missing, replaced)| build.explain(&missing, replaced))
+        .collect()
+}
+
+impl<'s, 'a> Build<'s, 'a> {
+    fn new(
+        input: &'s Input<'a>,
+        job: &'s Arc<Job>,
+        stack: Stack<'a>,
+        candidates: &'s Candidates,
+        plan: Plan,
+        ids: &'s mut dyn IdSource,
+    ) -> Self {
+        Self {
+            input,
+            job,
+            stack,
+            candidates,
+            plan,
+            checks: BTreeMap::new(),
+            eligibility: Eligibility::default(),
+            victims: Victims::default(),
+            may_preempt: may_preempt(input.view, job.job_type),
+            rng: Rng::new(mix(input.seed)),
+            desired: BTreeMap::new(),
+            queued: BTreeMap::new(),
+            failed: BTreeMap::new(),
+            filtered: BTreeMap::new(),
+            exhausted: BTreeSet::new(),
+            deployment: None,
+            ids,
+        }
+    }
+
+    fn explain(
+        &mut self,
+        missing: &Missing,
+        replaced: Option<&Arc<Allocation>>,
+    ) -> Option<PlacementExplanation> {
+        if let Some(old) = replaced {
+            self.stack.proposed.remove(old);
+        }
+        let selected = self.select(missing);
+        if let Some(old) = replaced {
+            self.stack.proposed.restore(old);
+        }
+        let first = |counts: &BTreeMap<String, i64>| counts.keys().next().cloned();
+        let verdict = match selected? {
+            Ok(given) => NodeVerdict::Scored {
+                parts: given.metric.score_meta_data.first()?.scores.clone(),
+                score: given.metric.score_meta_data.first()?.norm_score,
+                preempts: given.preempted.iter().map(|victim| victim.id).collect(),
+            },
+            Err(Refused::Filtered(metric)) => NodeVerdict::Filtered {
+                reason: first(&metric.constraint_filtered)?,
+            },
+            Err(Refused::Exhausted(metric)) => NodeVerdict::Exhausted {
+                dimension: first(&metric.dimension_exhausted)?,
+            },
+        };
+        Some(PlacementExplanation {
+            name: missing.name.clone(),
+            group: missing.group.clone(),
+            nodes: vec![NodeExplanation {
+                node_id: missing.node,
+                verdict,
+            }],
+        })
+    }
+
     fn run(&mut self, diff: Diff, finish: &mut Finish) {
         for group in &self.job.task_groups {
             self.desired.entry(group.name.clone()).or_default();
@@ -355,32 +445,9 @@ impl Build<'_, '_> {
         previous: Option<&Arc<Allocation>>,
         canary: bool,
     ) -> Placed {
-        let (Some(group), Some(slot)) = (
-            self.job.group(&missing.group),
-            self.stack.proposed.columns.slot(missing.node),
-        ) else {
+        let Some(selected) = self.select(missing) else {
             return Placed::Filtered;
         };
-        let proposed = &self.stack.proposed;
-        let checks = self.checks.entry(group.name.clone()).or_insert_with(|| {
-            GroupChecks::new(
-                self.job,
-                group,
-                style(self.input.view, self.job, self.input.seed),
-                proposed,
-            )
-        });
-        let selected = checks.select(
-            self.job,
-            group,
-            slot,
-            &missing.name,
-            self.candidates,
-            proposed,
-            &mut self.eligibility,
-            self.may_preempt.then_some(&self.victims),
-            &mut self.rng,
-        );
         let into = |map: &mut BTreeMap<String, AllocMetric>, metric: Box<AllocMetric>| {
             map.entry(missing.group.clone())
                 .and_modify(|all| merge(all, &metric))
@@ -402,6 +469,32 @@ impl Build<'_, '_> {
                 Placed::Exhausted
             }
         }
+    }
+
+    /// Judges the node that a placement is for.
+    fn select(&mut self, missing: &Missing) -> Option<Result<Given, Refused>> {
+        let group = self.job.group(&missing.group)?;
+        let slot = self.stack.proposed.columns.slot(missing.node)?;
+        let proposed = &self.stack.proposed;
+        let checks = self.checks.entry(group.name.clone()).or_insert_with(|| {
+            GroupChecks::new(
+                self.job,
+                group,
+                style(self.input.view, self.job, self.input.seed),
+                proposed,
+            )
+        });
+        Some(checks.select(
+            self.job,
+            group,
+            slot,
+            &missing.name,
+            self.candidates,
+            proposed,
+            &mut self.eligibility,
+            self.may_preempt.then_some(&self.victims),
+            &mut self.rng,
+        ))
     }
 
     fn add(

@@ -12,6 +12,7 @@ use crate::eligibility::Eligibility;
 use crate::feasible::{CLASS_INELIGIBLE, GroupFilters, Reason, csi, host_volume};
 use crate::fit::resources::Ask;
 use crate::fit::{self, Dimension};
+use crate::plan_parts::index_of;
 use crate::preempt::{Asking, Room, Victims, make_room};
 use crate::propose::Proposed;
 use crate::rank::score::{self, Score};
@@ -191,7 +192,6 @@ impl GroupChecks {
                 let mut score =
                     Score::new(score::fit(self.style.algorithm, capacity, &used), false);
                 score.devices = room.extra.device_score;
-                score.preemption = room.score();
                 metric.score_meta_data = top_scores(&[(slot, score)], proposed);
                 Ok(Given {
                     resources: room.resources,
@@ -248,11 +248,6 @@ impl GroupChecks {
             }
         }
     }
-}
-
-fn index_of(name: &str) -> Option<u64> {
-    let open = name.rfind('[')?;
-    name[open + 1..].strip_suffix(']')?.parse().ok()
 }
 
 /// Adds what one node says to what others said.

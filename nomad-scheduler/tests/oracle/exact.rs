@@ -16,6 +16,60 @@ use crate::run::{Names, Ours};
 /// Differences found, one line each.
 pub(crate) struct Differences(pub(crate) Vec<String>);
 
+/// Kinds of differences that follow from placing more or less than the reference.
+const OF_PLACEMENT: [&str; 14] = [
+    "placed names",
+    "updated in place",
+    "stops",
+    "evictions",
+    "queued",
+    "failed groups",
+    "failed though theirs did not",
+    "coalesced",
+    "constraint filtered",
+    "class filtered",
+    "dimension exhausted",
+    "nodes",
+    "class exhausted",
+    "resources exhausted",
+];
+
+/// Whether a difference follows from placing more or less.
+fn is_of_placement(difference: &str) -> bool {
+    let kind = difference.split(':').next().unwrap_or_default();
+    let kind = kind.split(" of ").next().unwrap_or_default();
+    OF_PLACEMENT.contains(&kind) || kind == "created evaluations"
+}
+
+/// Takes out differences that a rule explains.
+pub(crate) fn excuse(
+    step: &Step,
+    view: &MemoryView,
+    ours: &Ours,
+    differences: Vec<String>,
+) -> Vec<String> {
+    if differences
+        .iter()
+        .any(|difference| !is_of_placement(difference))
+    {
+        return differences;
+    }
+    let placed = ours
+        .plan
+        .node_allocation
+        .values()
+        .flatten()
+        .filter(|alloc| view.alloc(alloc.id).is_none())
+        .count();
+    if rules::theirs_is_broken(step, view) || rules::theirs_counts_too_much(step, view, placed) {
+        return differences
+            .into_iter()
+            .filter(|difference| !is_of_placement(difference))
+            .collect();
+    }
+    differences
+}
+
 impl Differences {
     fn equal<T: PartialEq + Debug>(&mut self, what: &str, ours: &T, theirs: &T) {
         if ours != theirs {
@@ -46,17 +100,49 @@ pub(crate) fn compare(step: &Step, view: &MemoryView, ours: &Ours) -> Vec<String
     };
 
     let desired = |map: Option<&BTreeMap<String, DesiredUpdates>>| map.cloned().unwrap_or_default();
+    // Evictions depend on where a placement goes; all else in these counts does not.
+    let without_evictions = |map: BTreeMap<String, DesiredUpdates>| {
+        map.into_iter()
+            .map(|(group, desired)| {
+                let preemptions = 0;
+                (
+                    group,
+                    DesiredUpdates {
+                        preemptions,
+                        ..desired
+                    },
+                )
+            })
+            .collect::<BTreeMap<_, _>>()
+    };
     found.equal(
-        "desired updates",
-        &desired(
+        "reconciled counts",
+        &without_evictions(desired(
             ours.writes
                 .update
                 .plan_annotations
                 .as_ref()
                 .map(|a| &a.desired_tg_updates),
-        ),
-        &desired(theirs.annotations.as_ref().map(|a| &a.desired_tg_updates)),
+        )),
+        &without_evictions(desired(
+            theirs.annotations.as_ref().map(|a| &a.desired_tg_updates),
+        )),
     );
+    // Which placement evicts depends on the nodes that the others went to, so the sum is compared, and may be less.
+    let evictions = |annotations: Option<&nomad_core::plan::PlanAnnotations>| -> u64 {
+        annotations
+            .iter()
+            .flat_map(|annotations| annotations.desired_tg_updates.values())
+            .map(|desired| desired.preemptions)
+            .sum()
+    };
+    let own = evictions(ours.writes.update.plan_annotations.as_deref());
+    let other = evictions(theirs.annotations.as_ref());
+    if own > other {
+        found
+            .0
+            .push(format!("evictions: ours {own}, theirs {other}"));
+    }
 
     let mut our_names = Names::new();
     let mut our_rows = BTreeMap::new();
@@ -211,8 +297,8 @@ fn evals(step: &Step, ours: &Ours, update: &nomad_core::eval::Evaluation, found:
         );
         found.equal(
             &key("constraint filtered"),
-            &own.constraint_filtered,
-            &theirs.constraint_filtered,
+            &rules::without_use(&own.constraint_filtered),
+            &rules::without_use(&theirs.constraint_filtered),
         );
         found.equal(
             &key("class filtered"),

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use nomad_core::ids::{IdSource, Uuid};
 use nomad_core::memory_view::MemoryView;
 use nomad_core::plan::{Plan, PlanResult};
+use nomad_core::view::ClusterView;
 use nomad_scheduler::{Attempt, EvalWrites, Step as Next};
 
+use crate::invariants::Effect;
 use crate::recording::Step;
 
 /// Ids in a row.
@@ -59,3 +61,28 @@ fn committed(plan: &Plan) -> PlanResult {
 
 /// Names per group, sorted.
 pub(crate) type Names = BTreeMap<String, Vec<String>>;
+
+/// What our plan does, for the invariants.
+pub(crate) fn effect(ours: &Ours, view: &MemoryView) -> Effect {
+    let plan = &ours.plan;
+    let stops = plan
+        .node_update
+        .values()
+        .flatten()
+        .map(|stop| stop.alloc_id);
+    let evictions = plan
+        .node_preemptions
+        .values()
+        .flatten()
+        .map(|preemption| preemption.alloc_id);
+    Effect {
+        gone: stops.chain(evictions).collect(),
+        placed: plan
+            .node_allocation
+            .values()
+            .flatten()
+            .filter(|alloc| view.alloc(alloc.id).is_none())
+            .cloned()
+            .collect(),
+    }
+}
