@@ -38,6 +38,11 @@ pub struct StopOptions {
 }
 
 impl Client {
+    /// The path of a job's route, for requests that are not typed.
+    pub fn job_path(&self, id: &str, rest: &str) -> String {
+        path(id, rest)
+    }
+
     /// Jobs, by id.
     pub async fn jobs(&self, options: &QueryOptions) -> Read<Vec<JobListStub>> {
         self.get("/v1/jobs", options).await
