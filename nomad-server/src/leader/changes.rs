@@ -13,7 +13,7 @@ use nomad_state::{Change, ChangeSet};
 use super::capacity::free_on;
 use super::run::LeaderLoop;
 use crate::blocked::{self, Need};
-use crate::{broker, deployments, heartbeat};
+use crate::{broker, deployments, drain, heartbeat};
 
 impl LeaderLoop {
     /// Tells every loop what it has to know.
@@ -43,6 +43,12 @@ impl LeaderLoop {
             if ended && let Some(alloc) = &change.new {
                 self.capacity(alloc.node_id, changes.index);
             }
+        }
+        if !changes.nodes.is_empty() || !self.drainer.is_empty() {
+            self.drain(drain::Event::Changed {
+                nodes: &changes.nodes,
+                allocs: &changes.allocs,
+            });
         }
         if !changes.deployments.is_empty() || !self.deployments.is_empty() {
             self.deployments(deployments::Event::Changed {

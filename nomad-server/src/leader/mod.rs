@@ -3,6 +3,7 @@
 mod capacity;
 mod changes;
 mod deployments;
+mod drain;
 mod proposals;
 mod run;
 

@@ -21,6 +21,10 @@ pub(super) enum Purpose {
     GiveUp { eval: EvalId, token: Token },
     /// A deployment is moved on.
     Deployment { id: DeploymentId },
+    /// Allocations on draining nodes are marked.
+    DrainMark,
+    /// A drain has ended.
+    DrainComplete { node: NodeId },
     /// A node did not show up.
     NodeMissed { node: NodeId },
 }

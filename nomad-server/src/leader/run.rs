@@ -19,6 +19,7 @@ use super::{LeaderStats, Request};
 use crate::blocked::{self, BlockedEvals};
 use crate::broker::{self, Broker, Delivery, RequestId};
 use crate::deployments::{self, DeploymentWatcher};
+use crate::drain::{self, Drainer};
 use crate::feed::FeedItem;
 use crate::heartbeat::{self, Heartbeats};
 use crate::node::{evals, status};
@@ -42,6 +43,7 @@ pub(super) struct LeaderLoop {
     pub(super) blocked: BlockedEvals,
     pub(super) heartbeats: Heartbeats,
     pub(super) deployments: DeploymentWatcher,
+    pub(super) drainer: Drainer,
     workers: HashMap<RequestId, oneshot::Sender<Delivery>>,
     beats: HashMap<NodeId, oneshot::Sender<Nanos>>,
     next_request: u64,
@@ -58,6 +60,7 @@ impl LeaderLoop {
             blocked: BlockedEvals::new(),
             heartbeats: Heartbeats::new(inner.config.heartbeat.clone()),
             deployments: DeploymentWatcher::new(),
+            drainer: Drainer::new(),
             workers: HashMap::new(),
             beats: HashMap::new(),
             next_request: 0,
@@ -129,6 +132,7 @@ impl LeaderLoop {
             self.blocked.next_wake(),
             self.heartbeats.next_wake(),
             self.deployments.next_wake(),
+            self.drainer.next_wake(),
         ]
         .into_iter()
         .flatten()
@@ -168,6 +172,8 @@ impl LeaderLoop {
         let now = self.now();
         let actions = self.deployments.recover(state.deployments(), &state, now);
         self.follow_deployments(actions);
+        let actions = self.drainer.recover(state.all_nodes(), &state, now);
+        self.follow_drain(actions);
     }
 
     /// Gives a new cluster its id and its scheduler configuration.
@@ -236,6 +242,7 @@ impl LeaderLoop {
         self.blocked(blocked::Event::Tick);
         self.heartbeat(heartbeat::Event::Tick);
         self.deployments(deployments::Event::Tick);
+        self.drain(drain::Event::Tick);
         self.record_metrics();
     }
 
@@ -410,6 +417,15 @@ impl LeaderLoop {
                 Some(_) => broker::Event::Nack { eval, token },
             }),
             Purpose::Deployment { id } => self.deployment_settled(id, failed.is_none()),
+            Purpose::DrainMark => self.drain(drain::Event::Marked {
+                committed: failed.is_none(),
+            }),
+            Purpose::DrainComplete { node } => {
+                self.drain(drain::Event::Completed {
+                    node,
+                    committed: failed.is_none(),
+                });
+            }
             Purpose::NodeMissed { node } => {
                 if failed.is_some() {
                     self.heartbeat(heartbeat::Event::Retry {

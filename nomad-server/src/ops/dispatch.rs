@@ -4,15 +4,13 @@
 
 use nomad_core::eval::EvalTrigger;
 use nomad_core::job::{Job, JobStatus, StringMap};
+use nomad_core::validate::check_dispatch;
 use nomad_core::view::ClusterView as _;
 use nomad_core::{EvalId, JobId, JobKey, Timestamp, Uuid};
 
 use super::RegisterJob;
 use crate::error::ServerError;
 use crate::server::Server;
-
-/// Largest payload, in bytes.
-pub const MAX_PAYLOAD_BYTES: usize = 16 * 1024;
 
 /// Arguments of a parameterized job.
 #[derive(Debug, Clone, Default)]
@@ -50,7 +48,14 @@ impl Server {
             .job(&key)
             .ok_or_else(|| ServerError::refused("parameterized job not found"))?;
         let max_priority = self.inner.config.job_max_priority;
-        check(parent, &request, max_priority).map_err(ServerError::refused)?;
+        check_dispatch(
+            parent,
+            &request.payload,
+            &request.meta,
+            i64::from(request.priority),
+            i64::from(max_priority),
+        )
+        .map_err(|error| ServerError::refused(error.to_string()))?;
         if !request.idempotency_token.is_empty() {
             let same = state
                 .job_children(&key)
@@ -84,64 +89,6 @@ impl Server {
             index: reply.index,
         })
     }
-}
-
-fn check(parent: &Job, request: &DispatchJob, max_priority: i32) -> Result<(), String> {
-    let id = &*parent.id;
-    if !parent.is_parameterized() {
-        return Err(format!("Specified job {id:?} is not a parameterized job"));
-    }
-    if parent.stopped() {
-        return Err(format!("Specified job {id:?} is stopped"));
-    }
-    let parameters = parent.parameterized_job.clone().unwrap_or_default();
-    let size = request.payload.len();
-    match parameters.payload.as_str() {
-        "required" if size == 0 => {
-            return Err("Payload is not provided but required by parameterized job".to_owned());
-        }
-        "forbidden" if size > 0 => {
-            return Err("Payload provided but forbidden by parameterized job".to_owned());
-        }
-        _ => {}
-    }
-    if size > MAX_PAYLOAD_BYTES {
-        return Err(format!(
-            "Payload exceeds maximum size; {size} > {MAX_PAYLOAD_BYTES}"
-        ));
-    }
-    let missing: Vec<_> = parameters
-        .meta_required
-        .iter()
-        .filter(|key| !request.meta.contains_key(*key))
-        .map(String::as_str)
-        .collect();
-    if !missing.is_empty() {
-        let missing = missing.join(" ");
-        return Err(format!(
-            "Dispatch did not provide required meta keys: [{missing}]"
-        ));
-    }
-    let unknown: Vec<_> = request
-        .meta
-        .keys()
-        .filter(|key| {
-            !parameters.meta_required.contains(key) && !parameters.meta_optional.contains(key)
-        })
-        .map(String::as_str)
-        .collect();
-    if !unknown.is_empty() {
-        let unknown = unknown.join(" ");
-        return Err(format!(
-            "Dispatch request included unpermitted metadata keys: [{unknown}]"
-        ));
-    }
-    if request.priority != 0 && !(1..=max_priority).contains(&request.priority) {
-        return Err(format!(
-            "dispatch job priority must be between [1, {max_priority}]"
-        ));
-    }
-    Ok(())
 }
 
 /// The job that a dispatch makes.
@@ -214,46 +161,6 @@ mod tests {
             payload: vec![1; payload],
             ..DispatchJob::default()
         }
-    }
-
-    #[test]
-    fn arguments_are_checked() {
-        let refused = |payload: &str, meta: &[&str], size| {
-            check(&parent(payload), &request(meta, size), 100).unwrap_err()
-        };
-        assert_eq!(
-            refused("required", &["who"], 0),
-            "Payload is not provided but required by parameterized job"
-        );
-        assert_eq!(
-            refused("forbidden", &["who"], 1),
-            "Payload provided but forbidden by parameterized job"
-        );
-        assert_eq!(
-            refused("", &["who"], 16_385),
-            "Payload exceeds maximum size; 16385 > 16384"
-        );
-        assert_eq!(
-            refused("", &[], 0),
-            "Dispatch did not provide required meta keys: [who]"
-        );
-        assert_eq!(
-            refused("", &["who", "when"], 0),
-            "Dispatch request included unpermitted metadata keys: [when]"
-        );
-        check(&parent("required"), &request(&["who", "why"], 16_384), 100).unwrap();
-        let plain = check(
-            &Job {
-                id: "x".into(),
-                ..Job::default()
-            },
-            &request(&[], 0),
-            100,
-        );
-        assert_eq!(
-            plain.unwrap_err(),
-            "Specified job \"x\" is not a parameterized job"
-        );
     }
 
     #[test]

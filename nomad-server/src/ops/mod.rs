@@ -18,8 +18,9 @@ use nomad_core::{EvalId, JobKey};
 use nomad_state::{Applied, Command};
 
 pub use self::deployment::DeploymentReply;
-pub use self::dispatch::{DispatchJob, DispatchReply, MAX_PAYLOAD_BYTES};
+pub use self::dispatch::{DispatchJob, DispatchReply};
 pub use self::job::{DeregisterReply, RegisterJob, RegisterReply};
+pub(crate) use self::node::event as node_event;
 pub use self::node::{DrainNode, DrainSpec, NodeReply};
 pub use self::scale::ScaleJob;
 pub use self::try_plan::PlanReply;
