@@ -8,9 +8,6 @@ mod servers;
 mod session;
 mod tunnel;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 use std::time::Duration;
 

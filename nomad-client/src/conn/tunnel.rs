@@ -1,17 +1,54 @@
 //! Byte streams that servers open through the node's connection.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
 
+use nomad_proto::bytes::Chunk;
 use nomad_proto::service::tunnel_client;
 use nomad_proto::{Outbound, TUNNEL_ID_KEY};
 use tokio::sync::Semaphore;
-use tonic::Request;
+use tokio_stream::{Stream, StreamExt as _};
 use tonic::transport::Channel;
+use tonic::{Request, Status, Streaming};
 
 use super::LocalApi;
 
 /// Byte streams served at the same time; the server gets no answer to further requests and tries again.
 const MAX_TUNNELS: usize = 256;
+
+/// How long the server may take to end its side after this one has ended.
+const LINGER: Duration = Duration::from_secs(30);
+
+/// What the server sends. Dropping a call's answer breaks off what is still on its way to the server, so the answer is
+/// read to its end, in the background if need be.
+struct Lingering(Option<Streaming<Chunk>>);
+
+impl Stream for Lingering {
+    type Item = Result<Chunk, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        match &mut self.0 {
+            Some(stream) => Pin::new(stream).poll_next(cx),
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        let Some(mut stream) = self.0.take() else {
+            return;
+        };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        runtime.spawn(tokio::time::timeout(LINGER, async move {
+            while let Some(Ok(_)) = stream.next().await {}
+        }));
+    }
+}
 
 /// Opens the streams that a server asks for.
 pub(super) struct Tunnels {
@@ -45,9 +82,8 @@ impl Tunnels {
             };
             match tunnel_client(channel).open(request).await {
                 Ok(response) => {
-                    local_api
-                        .serve(outbound.connect(response.into_inner()))
-                        .await
+                    let inbound = Lingering(Some(response.into_inner()));
+                    local_api.serve(outbound.connect(inbound)).await;
                 }
                 Err(status) => {
                     tracing::debug!(

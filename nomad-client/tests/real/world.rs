@@ -1,5 +1,6 @@
 //! A client with a real supervisor, real processes, and no server.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -17,6 +18,7 @@ use nomad_drivers::raw_exec::{RawExec, RawExecConfig};
 use nomad_proto::TunnelIo;
 use nomad_store::{KvStore, MemKv};
 use nomad_supervisor::testing;
+use tokio::io::AsyncWriteExt as _;
 use tokio_stream::StreamExt as _;
 
 /// Longest wait for anything.
@@ -31,32 +33,48 @@ impl Clock for WallClock {
     }
 }
 
-struct NoApi;
+/// Sends back what it is sent.
+struct Echo;
 
 #[async_trait]
-impl LocalApi for NoApi {
-    async fn serve(&self, _: TunnelIo) {}
+impl LocalApi for Echo {
+    async fn serve(&self, io: TunnelIo) {
+        let (mut read, mut write) = tokio::io::split(io);
+        // The other side may go away at any time.
+        let _ = tokio::io::copy(&mut read, &mut write).await;
+        let _ = write.shutdown().await;
+    }
 }
 
 /// A node whose agent can be restarted.
 pub(crate) struct World {
     dir: tempfile::TempDir,
     kv: Arc<dyn KvStore>,
+    servers: Vec<SocketAddr>,
     pub(crate) client: Client,
 }
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::with_servers(Vec::new()).await
+    }
+
+    pub(crate) async fn with_servers(servers: Vec<SocketAddr>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let kv: Arc<dyn KvStore> = Arc::new(MemKv::new(&nomad_client::state::TABLES));
-        let client = start(dir.path(), kv.clone()).await;
-        Self { dir, kv, client }
+        let client = start(dir.path(), kv.clone(), &servers).await;
+        Self {
+            dir,
+            kv,
+            servers,
+            client,
+        }
     }
 
     /// Ends the agent's side and starts it again on the same state.
     pub(crate) async fn restart_agent(&mut self) {
         self.client.shutdown().await;
-        self.client = start(self.dir.path(), self.kv.clone()).await;
+        self.client = start(self.dir.path(), self.kv.clone(), &self.servers).await;
     }
 
     /// An allocation of a group of these tasks.
@@ -118,8 +136,8 @@ impl World {
     ) -> AllocClientUpdate {
         let deadline = std::time::Instant::now() + PATIENCE;
         loop {
-            let state = self.client.alloc_state(id).expect("allocation is there");
-            if wanted(&state) {
+            let state = self.client.alloc_state(id).unwrap_or_default();
+            if state.id == id && wanted(&state) {
                 return state;
             }
             assert!(
@@ -246,11 +264,12 @@ async fn supervisor(dir: &Path) -> nomad_supervisor::SupervisorClient {
         .unwrap()
 }
 
-async fn start(dir: &Path, kv: Arc<dyn KvStore>) -> Client {
+async fn start(dir: &Path, kv: Arc<dyn KvStore>, servers: &[SocketAddr]) -> Client {
     let config = ClientConfig {
         state_dir: dir.join("state"),
         alloc_dir: dir.join("alloc"),
         http_addr: "127.0.0.1:4646".to_owned(),
+        servers: servers.to_vec(),
         ..ClientConfig::default()
     };
     let deps = Deps {
@@ -266,7 +285,7 @@ async fn start(dir: &Path, kv: Arc<dyn KvStore>) -> Client {
                 .map_err(|errors| format!("{errors:?}"))?;
             Ok(vec![Arc::new(driver) as Arc<dyn Driver>])
         }),
-        local_api: Arc::new(NoApi),
+        local_api: Arc::new(Echo),
         connector: Arc::new(PlainConnector),
     };
     Client::start(config, deps).await.unwrap()

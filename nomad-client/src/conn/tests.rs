@@ -1,1 +1,0 @@
-//! The stream against a small server of the test's own.
