@@ -69,7 +69,13 @@ fn scores_match(
             .nodes
             .iter()
             .find(|node| node.node_id == recorded.node_id);
-        let Some(NodeVerdict::Scored { parts, score, .. }) = node.map(|node| &node.verdict) else {
+        let verdict = node.map(|node| &node.verdict);
+        if matches!(verdict, Some(NodeVerdict::Exhausted { .. }))
+            && rules::never_fits(view, recorded.node_id, theirs)
+        {
+            continue;
+        }
+        let Some(NodeVerdict::Scored { parts, score, .. }) = verdict else {
             return Err(format!(
                 "{} {}: ours {:?}, theirs {:?}",
                 theirs.name,

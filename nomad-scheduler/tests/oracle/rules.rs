@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nomad_core::alloc::{Allocation, DesiredStatus};
+use nomad_core::ids::NodeId;
 use nomad_core::job::Job;
 use nomad_core::memory_view::MemoryView;
 use nomad_core::metric::NodeScoreMeta;
@@ -209,6 +210,27 @@ pub(crate) fn theirs_is_broken(step: &Step, view: &MemoryView) -> bool {
         used("their plan breaks capacity or a limit");
     }
     broken
+}
+
+/// Rule "over capacity" for nodes that are only scored: whether the placement does not fit on the node even if
+/// everything of other jobs is evicted there.
+pub(crate) fn never_fits(view: &MemoryView, node: NodeId, alloc: &Allocation) -> bool {
+    let mut placed = alloc.clone();
+    placed.node_id = node;
+    let others = view
+        .allocs_of_node(node)
+        .filter(|other| other.job_id != alloc.job_id)
+        .map(|other| other.id)
+        .collect();
+    let effect = Effect {
+        gone: others,
+        placed: vec![Arc::new(placed)],
+    };
+    let never = !invariants::broken(view, None, &effect).is_empty();
+    if never {
+        used("a scored node that cannot hold it");
+    }
+    never
 }
 
 /// Rule "property counts", the other way round: the reference counts an allocation that is updated in place twice, and
