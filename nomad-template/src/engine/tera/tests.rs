@@ -1,0 +1,1 @@
+//! Tera templates, friendly and hostile.
