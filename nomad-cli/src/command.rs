@@ -273,10 +273,10 @@ mod tests {
 
     #[test]
     fn the_longest_path_wins() {
-        let line = words("node pool list -json");
+        let line = words("node status web -json");
         let (entry, rest) = lookup(&line).unwrap();
-        assert_eq!(entry.path, "node pool list");
-        assert_eq!(rest, ["-json"]);
+        assert_eq!(entry.path, "node status");
+        assert_eq!(rest, ["web", "-json"]);
         assert!(lookup(&words("frobnicate")).is_none());
     }
 
