@@ -8,6 +8,7 @@ use nomad_store::{LogStore, MemLog, MemSnapshots, SnapshotStore};
 
 use crate::broker::{BrokerConfig, JobTypes};
 use crate::error::StartError;
+use crate::gc::GcConfig;
 use crate::heartbeat::HeartbeatConfig;
 
 /// Applied batches that a part of the server may lag behind before it has to read the state anew.
@@ -49,6 +50,7 @@ pub struct ServerConfig {
     pub schedulers: JobTypes,
     pub broker: BrokerConfig,
     pub heartbeat: HeartbeatConfig,
+    pub gc: GcConfig,
     /// Versions of a job that are kept (`job_tracked_versions`).
     pub job_tracked_versions: usize,
     /// Largest sum of a job's counts; 0 is no limit (`job_max_count`).
@@ -72,6 +74,7 @@ impl ServerConfig {
             schedulers: JobTypes::ALL,
             broker: BrokerConfig::default(),
             heartbeat: HeartbeatConfig::default(),
+            gc: GcConfig::default(),
             job_tracked_versions: 6,
             job_max_count: 50_000,
             job_max_priority: 100,

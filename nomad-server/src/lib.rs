@@ -5,7 +5,7 @@
 //! Read in this order:
 //! - [`Server`]: the handle; what may be written is in [`ops`];
 //! - the control loops, each a struct with `handle(event, now) -> actions` that knows neither tasks nor clocks:
-//!   [`broker`], [`blocked`], [`heartbeat`], [`deployments`], [`drain`];
+//!   [`broker`], [`blocked`], [`heartbeat`], [`deployments`], [`drain`], [`gc`];
 //! - [`plan`]: verification of plans (pure), and the thread that commits them;
 //! - `leader`: the task that feeds the loops while this server leads;
 //! - `worker`: the threads that schedule;
@@ -34,6 +34,7 @@ pub mod config;
 pub mod deployments;
 pub mod drain;
 pub mod error;
+pub mod gc;
 pub mod heartbeat;
 pub mod node;
 pub mod ops;

@@ -4,6 +4,7 @@ mod capacity;
 mod changes;
 mod deployments;
 mod drain;
+mod gc;
 mod proposals;
 mod run;
 
@@ -54,6 +55,10 @@ pub(crate) enum Request {
     Heartbeat {
         node: NodeId,
         reply: oneshot::Sender<Nanos>,
+    },
+    /// Collects everything that may go.
+    CollectGarbage {
+        reply: oneshot::Sender<Result<(), ServerError>>,
     },
     Stats {
         reply: oneshot::Sender<LeaderStats>,
@@ -124,6 +129,11 @@ impl LeaderHandle {
     /// A node lives; it should show up again within the answer.
     pub(crate) async fn heartbeat(&self, node: NodeId) -> Result<Nanos, ServerError> {
         self.ask(|reply| Request::Heartbeat { node, reply }).await
+    }
+
+    /// Collects everything that may go.
+    pub(crate) async fn collect_garbage(&self) -> Result<(), ServerError> {
+        self.ask(|reply| Request::CollectGarbage { reply }).await?
     }
 
     /// How much is queued.

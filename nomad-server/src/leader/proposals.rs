@@ -25,6 +25,8 @@ pub(super) enum Purpose {
     DrainMark,
     /// A drain has ended.
     DrainComplete { node: NodeId },
+    /// Garbage is collected.
+    Collect,
     /// A node did not show up.
     NodeMissed { node: NodeId },
 }
@@ -32,7 +34,7 @@ pub(super) enum Purpose {
 /// A proposal that has its answer.
 pub(super) struct Settled {
     pub(super) purpose: Purpose,
-    pub(super) outcome: Result<Applied, ServerError>,
+    pub(super) outcome: Result<(), ServerError>,
 }
 
 type Future = Pin<Box<dyn std::future::Future<Output = Settled> + Send>>;
@@ -51,11 +53,18 @@ impl Proposals {
         purpose: Purpose,
         proposal: impl std::future::Future<Output = Result<Applied, ServerError>> + Send + 'static,
     ) {
+        self.add_task(purpose, async move { proposal.await.map(|_| ()) });
+    }
+
+    /// Something that proposes more than one change.
+    pub(super) fn add_task(
+        &mut self,
+        purpose: Purpose,
+        task: impl std::future::Future<Output = Result<(), ServerError>> + Send + 'static,
+    ) {
         self.running.push(Box::pin(async move {
-            Settled {
-                purpose,
-                outcome: proposal.await,
-            }
+            let outcome = task.await;
+            Settled { purpose, outcome }
         }));
     }
 

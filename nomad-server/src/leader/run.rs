@@ -21,6 +21,7 @@ use crate::broker::{self, Broker, Delivery, RequestId};
 use crate::deployments::{self, DeploymentWatcher};
 use crate::drain::{self, Drainer};
 use crate::feed::FeedItem;
+use crate::gc::GcTimer;
 use crate::heartbeat::{self, Heartbeats};
 use crate::node::{evals, status};
 use crate::server::Inner;
@@ -44,10 +45,11 @@ pub(super) struct LeaderLoop {
     pub(super) heartbeats: Heartbeats,
     pub(super) deployments: DeploymentWatcher,
     pub(super) drainer: Drainer,
+    pub(super) gc: GcTimer,
     workers: HashMap<RequestId, oneshot::Sender<Delivery>>,
     beats: HashMap<NodeId, oneshot::Sender<Nanos>>,
     next_request: u64,
-    proposals: Proposals,
+    pub(super) proposals: Proposals,
 }
 
 impl LeaderLoop {
@@ -61,6 +63,7 @@ impl LeaderLoop {
             heartbeats: Heartbeats::new(inner.config.heartbeat.clone()),
             deployments: DeploymentWatcher::new(),
             drainer: Drainer::new(),
+            gc: GcTimer::new(inner.config.gc.interval, inner.clock.now()),
             workers: HashMap::new(),
             beats: HashMap::new(),
             next_request: 0,
@@ -133,6 +136,7 @@ impl LeaderLoop {
             self.heartbeats.next_wake(),
             self.deployments.next_wake(),
             self.drainer.next_wake(),
+            self.gc.next_wake(),
         ]
         .into_iter()
         .flatten()
@@ -227,6 +231,7 @@ impl LeaderLoop {
                 let jitter = self.inner.ids.fraction();
                 self.heartbeat(heartbeat::Event::Beat { node, jitter });
             }
+            Request::CollectGarbage { reply } => self.collect_at_once(reply),
             Request::Stats { reply } => {
                 let _ = reply.send(LeaderStats {
                     broker: self.broker.stats(),
@@ -243,6 +248,7 @@ impl LeaderLoop {
         self.heartbeat(heartbeat::Event::Tick);
         self.deployments(deployments::Event::Tick);
         self.drain(drain::Event::Tick);
+        self.collect_garbage(self.now());
         self.record_metrics();
     }
 
@@ -417,6 +423,7 @@ impl LeaderLoop {
                 Some(_) => broker::Event::Nack { eval, token },
             }),
             Purpose::Deployment { id } => self.deployment_settled(id, failed.is_none()),
+            Purpose::Collect => self.gc.done(self.now()),
             Purpose::DrainMark => self.drain(drain::Event::Marked {
                 committed: failed.is_none(),
             }),

@@ -24,6 +24,11 @@ impl Server {
         Ok((applied.reply == Reply::Set(true), applied.index))
     }
 
+    /// Collects everything that may go, whatever its age.
+    pub async fn collect_garbage(&self) -> Result<(), ServerError> {
+        self.inner.wait_for_leader().await?.collect_garbage().await
+    }
+
     /// Counts all job summaries anew.
     pub async fn reconcile_summaries(&self) -> Result<u64, ServerError> {
         Ok(self.write(ReconcileJobSummaries {}).await?.index)
