@@ -41,6 +41,8 @@ struct Pending {
     /// The log files of a task that is being started, and the id of one that is being removed.
     starting: Option<Option<LogSpec>>,
     id: Option<String>,
+    /// Whether it asks the supervisor to end with all its tasks.
+    ends: bool,
     answer: oneshot::Sender<Result<Reply, SupervisorError>>,
 }
 
@@ -55,6 +57,8 @@ pub(super) struct Link {
     /// Size at which forgotten requests are looked for.
     purge_at: usize,
     keeper: Keeper,
+    /// The supervisor has ended with all tasks, as it was told: no new one until there is something to ask it.
+    ended: bool,
 }
 
 impl Link {
@@ -76,6 +80,7 @@ impl Link {
             next_seq: 1,
             purge_at: MIN_PURGE,
             keeper,
+            ended: false,
         })
     }
 
@@ -89,6 +94,7 @@ impl Link {
             tokio::select! {
                 command = commands.recv() => match command {
                     Some(command) => {
+                        self.ended = false;
                         if self.submit(command).await.is_err() {
                             self.mend().await;
                         }
@@ -102,6 +108,16 @@ impl Link {
                             tracing::error!(%error, "the supervisor's message cannot be understood");
                             self.mend().await;
                         }
+                    },
+                    Some(Err(_)) | None if self.ended => match commands.recv().await {
+                        Some(command) => {
+                            self.ended = false;
+                            self.mend().await;
+                            if self.submit(command).await.is_err() {
+                                self.mend().await;
+                            }
+                        }
+                        None => return,
                     },
                     Some(Err(_)) | None => self.mend().await,
                 },
@@ -125,6 +141,7 @@ impl Link {
         } else {
             None
         };
+        let ends = matches!(request, Request::Shutdown { kill_tasks: true });
         let repeat = request.repeatable().then(|| request.clone());
         let body = match wire::encode(&RequestFrame { seq, body: request }) {
             Ok(body) if body.len() <= wire::MAX_FRAME_BYTES => body,
@@ -156,6 +173,7 @@ impl Link {
                 repeat,
                 starting,
                 id,
+                ends,
                 answer,
             },
         );
@@ -175,6 +193,7 @@ impl Link {
                     return;
                 };
                 let mut result = result;
+                self.ended |= pending.ends && result.is_ok();
                 match (&mut result, &pending.id) {
                     (Ok(Reply::Started(handle)), _) => {
                         self.keeper

@@ -45,6 +45,22 @@ async fn a_client_may_go_and_another_finds_everything() {
 }
 
 #[tokio::test]
+async fn a_supervisor_that_was_told_to_end_is_not_replaced_until_it_is_needed() {
+    let node = Node::new().await;
+    let pid = node.client.capabilities().pid;
+    node.client.shutdown(true).await.expect("shutdown");
+    until("the supervisor has ended", || !alive(pid)).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let options = ClientOptions {
+        connect_timeout: Duration::from_millis(50),
+        ..ClientOptions::new(node.state_dir(), None)
+    };
+    assert!(SupervisorClient::connect(options).await.is_err());
+    node.client.ping().await.expect("a new one");
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn a_killed_supervisor_is_replaced_and_tasks_are_found_again() {
     let mut node = Node::new().await;
     let cgroup = Some(CgroupSpec {
