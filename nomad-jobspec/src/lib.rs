@@ -33,3 +33,7 @@ pub use self::fmt::{FormatError, format};
 pub use self::host::{Files, Host, HostError, Isolated};
 pub use self::parse::{Options, Parsed, parse};
 pub use self::source::{MAX_SOURCE_BYTES, Position, Range, Source};
+
+#[doc = include_str!("../README.md")]
+#[cfg(doctest)]
+struct ReadmeExamples;

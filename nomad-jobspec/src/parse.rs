@@ -80,11 +80,13 @@ fn failure(mut diagnostics: Vec<Diagnostic>) -> Failure {
             "A job block is required.",
         ));
     }
+    // What has no place comes last.
     diagnostics.sort_by_key(|diagnostic| {
-        diagnostic
-            .range
-            .as_ref()
-            .map(|range| (range.file.clone(), range.start.byte))
+        let range = diagnostic.range.as_ref();
+        (
+            range.is_none(),
+            range.map(|range| (range.file.clone(), range.start.byte)),
+        )
     });
     diagnostics.truncate(crate::diagnostic::MAX_DIAGNOSTICS);
     Failure { diagnostics }

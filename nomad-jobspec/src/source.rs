@@ -117,13 +117,6 @@ impl Sources {
         &self.files[usize::from(file)].text
     }
 
-    /// What stands at a place.
-    pub(crate) fn slice(&self, span: Span) -> &str {
-        self.text(span.file)
-            .get(span.start as usize..span.end as usize)
-            .unwrap_or_default()
-    }
-
     /// The place with lines and columns.
     pub(crate) fn range(&self, span: Span) -> Range {
         let file = &self.files[usize::from(span.file)];

@@ -36,7 +36,6 @@ impl Evaluator<'_> {
 
     /// The scope inside one round of a loop.
     pub(crate) fn iteration(
-        &self,
         key_name: Option<&str>,
         value_name: &str,
         key: Value,
@@ -63,7 +62,7 @@ impl Evaluator<'_> {
     fn for_tuple(&self, expr: &For, pairs: Vec<(Value, Value)>, scope: &Scope) -> Evaluated {
         let mut items = Vec::new();
         for (key, value) in pairs {
-            let scope = self.iteration(
+            let scope = Self::iteration(
                 expr.key_name.as_deref(),
                 &expr.value_name,
                 key,
@@ -94,7 +93,7 @@ impl Evaluator<'_> {
     ) -> Evaluated {
         let mut groups: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for (pair_key, pair_value) in pairs {
-            let scope = self.iteration(
+            let scope = Self::iteration(
                 expr.key_name.as_deref(),
                 &expr.value_name,
                 pair_key,

@@ -22,7 +22,7 @@ use crate::syntax::ast::{Expr, Kind};
 use crate::value::{Type, Value, convert};
 
 /// How much work one job file may make: some seconds at most.
-const FUEL: u64 = 20_000_000;
+const FUEL: u64 = 5_000_000;
 
 /// The evaluation failed; why has been told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +52,12 @@ impl<'a> Evaluator<'a> {
             fuel: Cell::new(FUEL),
             exhausted: Cell::new(false),
         }
+    }
+
+    /// Allows less work than usual.
+    #[cfg(test)]
+    pub(crate) fn limit_fuel(&self, fuel: u64) {
+        self.fuel.set(fuel);
     }
 
     /// Keeps a diagnostic.

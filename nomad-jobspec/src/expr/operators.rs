@@ -54,19 +54,21 @@ impl Evaluator<'_> {
         scope: &Scope,
     ) -> Evaluated {
         let spans = [sides[0].span, sides[1].span];
+        if matches!(operator, Operator::And | Operator::Or) {
+            // The right side counts only where the left one does not decide.
+            let left = self.eval(&sides[0], scope)?;
+            let left = self.bool(&left, spans[0])?;
+            if left == (operator == Operator::Or) {
+                return Ok(Value::Bool(left));
+            }
+            let right = self.eval(&sides[1], scope)?;
+            return Ok(Value::Bool(self.bool(&right, spans[1])?));
+        }
         let (left, right) = (self.eval(&sides[0], scope), self.eval(&sides[1], scope));
         let (left, right) = (left?, right?);
         match operator {
             Operator::Equal => Ok(Value::Bool(left == right)),
             Operator::NotEqual => Ok(Value::Bool(left != right)),
-            Operator::And | Operator::Or => {
-                let (a, b) = (self.bool(&left, spans[0])?, self.bool(&right, spans[1])?);
-                Ok(Value::Bool(if operator == Operator::And {
-                    a && b
-                } else {
-                    a || b
-                }))
-            }
             _ => {
                 let (a, b) = (
                     self.number(&left, spans[0])?,

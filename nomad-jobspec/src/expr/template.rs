@@ -62,7 +62,7 @@ impl Evaluator<'_> {
             } => {
                 let value = self.eval(collection, scope)?;
                 for (key, value) in self.iterate(&value, collection.span)? {
-                    let scope = self.iteration(key_name.as_deref(), value_name, key, value, scope);
+                    let scope = Self::iteration(key_name.as_deref(), value_name, key, value, scope);
                     self.parts(body, span, &scope, text)?;
                 }
                 Ok(())

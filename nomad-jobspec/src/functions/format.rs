@@ -359,7 +359,7 @@ fn exponential(number: &Number, precision: Option<usize>, letter: char) -> Strin
 fn general(number: &Number, precision: Option<usize>, letter: char) -> String {
     let (digits, exponent) = significant(number, precision);
     let threshold = match precision {
-        None => 21.min(6),
+        None => 6,
         Some(precision) => {
             let precision = precision.max(1) as i32;
             if precision > digits.len() as i32 && digits.len() as i32 > exponent {
@@ -371,12 +371,6 @@ fn general(number: &Number, precision: Option<usize>, letter: char) -> String {
     };
     let digits = digits.trim_end_matches('0');
     let digits = if digits.is_empty() { "0" } else { digits };
-    // A number that is written shortest counts all its digits before it turns exponential.
-    let threshold = if precision.is_none() {
-        threshold.max(digits.len() as i32).min(21)
-    } else {
-        threshold
-    };
     if exponent < -4 || exponent >= threshold.max(1) {
         return exponential(&rounded(number, precision), Some(digits.len() - 1), letter);
     }

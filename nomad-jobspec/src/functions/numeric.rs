@@ -78,5 +78,5 @@ pub(super) fn signum(args: &Args<'_>) -> Outcome {
     } else {
         1
     };
-    Ok(Number::from(sign as i64).into())
+    Ok(Number::from(i64::from(sign)).into())
 }

@@ -95,7 +95,6 @@ impl<'e> Reader<'e> {
         Some(Arc::new(Attribute {
             name: property.name.clone(),
             name_span: property.name_span,
-            span: property.name_span.to(property.value.span),
             value: property.value.to_expr(),
         }))
     }
@@ -118,7 +117,6 @@ impl<'e> Reader<'e> {
                 Arc::new(Attribute {
                     name: property.name.clone(),
                     name_span: property.name_span,
-                    span: property.name_span.to(property.value.span),
                     value: property.value.to_expr(),
                 })
             });

@@ -120,12 +120,12 @@ fn to_json(value: &Value) -> Json {
         Value::Number(number) => number_to_json(number),
         Value::String(text) => json!(&**text),
         Value::List(items) | Value::Set(items) | Value::Tuple(items) => {
-            Json::Array(items.iter().map(|item| to_json(item)).collect())
+            Json::Array(items.iter().map(to_json).collect())
         }
         Value::Map(members)
             if !members.is_empty() && members.values().all(|member| member.members().is_some()) =>
         {
-            Json::Array(members.values().map(|member| to_json(member)).collect())
+            Json::Array(members.values().map(to_json).collect())
         }
         Value::Map(members) | Value::Object(members) => Json::Object(
             members

@@ -233,11 +233,10 @@ impl Reader<'_> {
     pub(crate) fn string_members(&self) -> BTreeMap<String, String> {
         let mut texts = BTreeMap::new();
         for attribute in self.all_attributes() {
-            match self.typed_attribute(&attribute, &Type::String, "a string") {
-                Some((Value::String(text), _)) => {
-                    texts.insert(attribute.name.clone(), text.as_ref().to_owned());
-                }
-                _ => {}
+            if let Some((Value::String(text), _)) =
+                self.typed_attribute(&attribute, &Type::String, "a string")
+            {
+                texts.insert(attribute.name.clone(), text.as_ref().to_owned());
             }
         }
         texts

@@ -19,8 +19,6 @@ pub(crate) struct Body {
 pub(crate) struct Attribute {
     pub(crate) name: String,
     pub(crate) name_span: Span,
-    /// Name and value.
-    pub(crate) span: Span,
     pub(crate) value: Expr,
 }
 

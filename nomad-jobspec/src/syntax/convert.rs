@@ -82,11 +82,9 @@ impl<'a> Converter<'a> {
                 structure::Structure::Attribute(attribute) => {
                     let name_span = self.span_of(&attribute.key);
                     let value = self.expr(&attribute.value);
-                    let end = self.span_of(&attribute.value);
                     converted.attributes.push(Arc::new(Attribute {
                         name: attribute.key.to_string(),
                         name_span,
-                        span: name_span.to(end),
                         value,
                     }));
                 }
@@ -151,7 +149,7 @@ impl<'a> Converter<'a> {
                     })
                     .collect(),
             ),
-            Expression::StringTemplate(template) => self.quoted(template, span),
+            Expression::StringTemplate(template) => self.quoted(template),
             Expression::HeredocTemplate(heredoc) => {
                 let flush = self.text[span.start as usize..].starts_with("<<-");
                 Kind::Template(template::parts(self, &heredoc.template, true, flush))
@@ -245,7 +243,7 @@ impl<'a> Converter<'a> {
         }
     }
 
-    fn quoted(&mut self, template: &StringTemplate, span: Span) -> Kind {
+    fn quoted(&mut self, template: &StringTemplate) -> Kind {
         if let Some(Element::Interpolation(interpolation)) = template.as_single_element() {
             return Kind::Wrap(Box::new(self.expr(&interpolation.expr)));
         }
@@ -253,7 +251,6 @@ impl<'a> Converter<'a> {
         if parts.is_empty() {
             return Kind::Literal(Value::from(""));
         }
-        let _ = span;
         match <[Part; 1]>::try_from(parts) {
             Ok([Part::Text(text)]) => Kind::Literal(Value::from(text)),
             Ok([part]) => Kind::Template(vec![part]),
@@ -361,7 +358,7 @@ impl<'a> Converter<'a> {
         let before = self.text[..start].trim_end_matches(' ');
         let after = self.text[end..].trim_start_matches(' ');
         if before.ends_with("${") && after.starts_with('}') {
-            return self.text[before.len() - 2..self.text.len() - after.len() + 1].to_owned();
+            return self.text[(before.len() - 2)..=(self.text.len() - after.len())].to_owned();
         }
         format!("${{{}}}", &self.text[start..end])
     }

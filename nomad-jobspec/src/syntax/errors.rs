@@ -23,9 +23,7 @@ pub(super) fn diagnose(
     let at = |lexeme: &Lexeme| span(lexeme.start, lexeme.end);
     let offset = error.location().offset();
 
-    if let Some(open) = unclosed_quote(&lexemes)
-        && open.start <= offset
-    {
+    if let Some(open) = unclosed_quote(&lexemes) {
         return Diagnostic::at(
             sources,
             at(open),

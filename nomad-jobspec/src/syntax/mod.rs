@@ -166,8 +166,8 @@ pub(crate) fn unescape(raw: &str) -> String {
         if rest.starts_with("$${") || rest.starts_with("%%{") {
             text.push_str(&rest[1..3]);
             taken = 3;
-        } else if rest.starts_with('\\') {
-            let escape = rest[1..].chars().next();
+        } else if let Some(after) = rest.strip_prefix('\\') {
+            let escape = after.chars().next();
             taken = 1 + escape.map_or(0, char::len_utf8);
             match escape {
                 Some('n') => text.push('\n'),

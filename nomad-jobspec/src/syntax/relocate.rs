@@ -22,7 +22,9 @@ pub(super) fn part(part: &mut Part, span: Span) {
             collection, body, ..
         } => {
             expr(collection, span);
-            body.iter_mut().for_each(|inner| self::part(inner, span));
+            for inner in body {
+                self::part(inner, span);
+            }
         }
     }
 }
@@ -42,7 +44,9 @@ fn expr(target: &mut Expr, span: Span) {
         }),
         Kind::Traversal { root, steps, .. } => {
             root.span = span;
-            steps.iter_mut().for_each(|inner| step(inner, span));
+            for inner in steps {
+                step(inner, span);
+            }
         }
         Kind::Relative(source, steps)
         | Kind::Splat {
@@ -50,14 +54,18 @@ fn expr(target: &mut Expr, span: Span) {
             each: steps,
         } => {
             expr(source, span);
-            steps.iter_mut().for_each(|inner| step(inner, span));
+            for inner in steps {
+                step(inner, span);
+            }
         }
         Kind::Conditional(parts) => parts.iter_mut().for_each(|inner| expr(inner, span)),
         Kind::Call {
             name_span, args, ..
         } => {
             *name_span = span;
-            args.iter_mut().for_each(|arg| expr(arg, span));
+            for arg in args {
+                expr(arg, span);
+            }
         }
         Kind::Binary(_, sides) => sides.iter_mut().for_each(|side| expr(side, span)),
         Kind::For(inner) => {

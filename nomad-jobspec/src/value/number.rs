@@ -270,15 +270,6 @@ impl Number {
         self.negate().floor().negate()
     }
 
-    /// The number without its fraction.
-    pub(crate) fn truncate(&self) -> Self {
-        if self.negative {
-            self.ceil()
-        } else {
-            self.floor()
-        }
-    }
-
     /// With exactly so many digits after the point, rounded half to even.
     pub(crate) fn to_fixed(&self, places: usize) -> String {
         let shift = self.exponent + places as i32;

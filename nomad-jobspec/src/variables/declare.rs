@@ -286,7 +286,9 @@ impl References {
                 name_span, args, ..
             } => {
                 self.calls.push(*name_span);
-                args.iter().for_each(|arg| self.expr(arg));
+                for arg in args {
+                    self.expr(arg);
+                }
             }
             Kind::Binary(_, sides) => sides.iter().for_each(|side| self.expr(side)),
             Kind::For(inner) => {

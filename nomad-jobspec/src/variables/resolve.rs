@@ -99,9 +99,9 @@ impl Resolver<'_, '_> {
             match text.expr {
                 Ok(expr) => constant(self.evaluator, &expr),
                 Err(diagnostics) => {
-                    diagnostics
-                        .into_iter()
-                        .for_each(|diagnostic| self.evaluator.tell(diagnostic));
+                    for diagnostic in diagnostics {
+                        self.evaluator.tell(diagnostic);
+                    }
                     Err(Failed)
                 }
             }

@@ -451,18 +451,22 @@ impl<'a> Reader<'a> {
         cursor.space();
         match cursor.peek() {
             None => Ok(None),
-            Some('"') => match cursor.closed_double() {
-                true => self
-                    .double_quoted(cursor)
-                    .map(|text| Some(Value::from(text))),
-                false => Ok(None),
-            },
-            Some('\'') => match cursor.closed_single() {
-                true => self
-                    .single_quoted(cursor)
-                    .map(|text| Some(Value::from(text))),
-                false => Ok(None),
-            },
+            Some('"') => {
+                if cursor.closed_double() {
+                    self.double_quoted(cursor)
+                        .map(|text| Some(Value::from(text)))
+                } else {
+                    Ok(None)
+                }
+            }
+            Some('\'') => {
+                if cursor.closed_single() {
+                    self.single_quoted(cursor)
+                        .map(|text| Some(Value::from(text)))
+                } else {
+                    Ok(None)
+                }
+            }
             Some('[') => self.flow_sequence(cursor, depth),
             Some('{') => self.flow_mapping(cursor, depth),
             Some('*') => {
