@@ -1,5 +1,6 @@
 //! A client, a real supervisor and real processes; only the servers are missing.
 
+mod footprint;
 mod lives;
 mod server;
 mod stream;
