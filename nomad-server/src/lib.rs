@@ -5,7 +5,8 @@
 //! Read in this order:
 //! - [`Server`]: the handle; what may be written is in [`ops`];
 //! - the control loops, each a struct with `handle(event, now) -> actions` that knows neither tasks nor clocks:
-//!   [`broker`], [`blocked`], [`heartbeat`], [`deployments`], [`drain`], [`gc`];
+//!   [`broker`], [`blocked`], [`heartbeat`], [`deployments`], [`drain`], [`gc`],
+//!   [`periodic`];
 //! - [`plan`]: verification of plans (pure), and the thread that commits them;
 //! - `leader`: the task that feeds the loops while this server leads;
 //! - `worker`: the threads that schedule;
@@ -38,6 +39,7 @@ pub mod gc;
 pub mod heartbeat;
 pub mod node;
 pub mod ops;
+pub mod periodic;
 pub mod plan;
 
 pub use config::{ServerConfig, Storage};

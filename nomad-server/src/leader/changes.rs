@@ -13,7 +13,7 @@ use nomad_state::{Change, ChangeSet};
 use super::capacity::free_on;
 use super::run::LeaderLoop;
 use crate::blocked::{self, Need};
-use crate::{broker, deployments, drain, heartbeat};
+use crate::{broker, deployments, drain, heartbeat, periodic};
 
 impl LeaderLoop {
     /// Tells every loop what it has to know.
@@ -29,6 +29,13 @@ impl LeaderLoop {
                 && let Some(job) = change.new.as_ref().or(change.old.as_ref())
             {
                 self.blocked(blocked::Event::Untrack { job: job.key() });
+            }
+        }
+        for change in &changes.jobs {
+            match (&change.new, &change.old) {
+                (Some(job), _) => self.periodic(periodic::Event::Written { job }),
+                (None, Some(job)) => self.periodic(periodic::Event::Deleted { key: &job.key() }),
+                (None, None) => {}
             }
         }
         for change in &changes.evals {

@@ -5,6 +5,7 @@ mod changes;
 mod deployments;
 mod drain;
 mod gc;
+mod periodic;
 mod proposals;
 mod run;
 

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures::stream::{FuturesUnordered, Stream};
-use nomad_core::{DeploymentId, EvalId, NodeId};
+use nomad_core::{DeploymentId, EvalId, JobKey, NodeId, Timestamp};
 use nomad_state::Applied;
 
 use crate::broker::Token;
@@ -27,6 +27,8 @@ pub(super) enum Purpose {
     DrainComplete { node: NodeId },
     /// Garbage is collected.
     Collect,
+    /// A periodic job is launched.
+    Launch { key: JobKey, at: Timestamp },
     /// A node did not show up.
     NodeMissed { node: NodeId },
 }

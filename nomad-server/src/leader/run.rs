@@ -24,6 +24,7 @@ use crate::feed::FeedItem;
 use crate::gc::GcTimer;
 use crate::heartbeat::{self, Heartbeats};
 use crate::node::{evals, status};
+use crate::periodic::{self, Dispatcher};
 use crate::server::Inner;
 
 /// Shortest delay of the evaluation that follows one which was given up.
@@ -46,6 +47,7 @@ pub(super) struct LeaderLoop {
     pub(super) deployments: DeploymentWatcher,
     pub(super) drainer: Drainer,
     pub(super) gc: GcTimer,
+    pub(super) periodic: Dispatcher,
     workers: HashMap<RequestId, oneshot::Sender<Delivery>>,
     beats: HashMap<NodeId, oneshot::Sender<Nanos>>,
     next_request: u64,
@@ -63,6 +65,7 @@ impl LeaderLoop {
             heartbeats: Heartbeats::new(inner.config.heartbeat.clone()),
             deployments: DeploymentWatcher::new(),
             drainer: Drainer::new(),
+            periodic: Dispatcher::new(),
             gc: GcTimer::new(inner.config.gc.interval, inner.clock.now()),
             workers: HashMap::new(),
             beats: HashMap::new(),
@@ -137,6 +140,7 @@ impl LeaderLoop {
             self.deployments.next_wake(),
             self.drainer.next_wake(),
             self.gc.next_wake(),
+            self.periodic.next_wake(),
         ]
         .into_iter()
         .flatten()
@@ -178,6 +182,11 @@ impl LeaderLoop {
         self.follow_deployments(actions);
         let actions = self.drainer.recover(state.all_nodes(), &state, now);
         self.follow_drain(actions);
+        let jobs = state
+            .jobs()
+            .map(|job| (&**job, state.periodic_launch(&job.key())));
+        let actions = self.periodic.recover(jobs, now);
+        self.follow_periodic(actions);
     }
 
     /// Gives a new cluster its id and its scheduler configuration.
@@ -249,6 +258,7 @@ impl LeaderLoop {
         self.deployments(deployments::Event::Tick);
         self.drain(drain::Event::Tick);
         self.collect_garbage(self.now());
+        self.periodic(periodic::Event::Tick);
         self.record_metrics();
     }
 
@@ -424,6 +434,14 @@ impl LeaderLoop {
             }),
             Purpose::Deployment { id } => self.deployment_settled(id, failed.is_none()),
             Purpose::Collect => self.gc.done(self.now()),
+            Purpose::Launch { key, at } => {
+                let done = failed.is_none();
+                self.periodic(periodic::Event::Launched {
+                    key: &key,
+                    at,
+                    done,
+                });
+            }
             Purpose::DrainMark => self.drain(drain::Event::Marked {
                 committed: failed.is_none(),
             }),
