@@ -1,5 +1,7 @@
 //! The engines: one trait, Go templates and Tera behind it.
 
+#[cfg(test)]
+mod fuzz;
 pub(crate) mod go;
 mod tera;
 
@@ -200,6 +202,9 @@ pub trait Compiled: Send + Sync {
 /// Stack of the thread that parses and renders, in bytes. Only what is touched becomes memory.
 const STACK_BYTES: usize = 32 * 1024 * 1024;
 
+/// What a template's author reads when the engine itself fails; a defect of ours.
+const PANICKED: &str = "the template engine failed";
+
 /// Runs `work` on a stack that the deepest template within the limits cannot overflow, whatever
 /// thread it is called from.
 fn on_large_stack<T: Send>(
@@ -218,7 +223,7 @@ fn on_large_stack<T: Send>(
             .spawn_scoped(threads, work)
             .map_err(|error| failed(&format!("no thread to render on: {error}")))?
             .join()
-            .unwrap_or_else(|_| Err(failed("the engine failed")))
+            .unwrap_or_else(|_| Err(failed(PANICKED)))
     })
 }
 

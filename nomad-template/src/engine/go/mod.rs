@@ -14,7 +14,8 @@ use std::sync::Arc;
 use gotmpl::parse::{ListNode, Node, Parser, TextNode, is_empty_tree};
 
 use super::{
-    Compiled, Engine, RenderInput, Rendered, Source, TemplateError, conclude, on_large_stack,
+    Compiled, Engine, PANICKED, RenderInput, Rendered, Source, TemplateError, conclude,
+    on_large_stack,
 };
 use crate::functions::{FuncError, Scope};
 use crate::limits::Limits;
@@ -78,7 +79,7 @@ fn parse(source: &Source, limits: &Limits, prefix: &str) -> Result<GoTemplate, T
     let (mut root, defines) = match parsed {
         Ok(Ok(parsed)) => parsed,
         Ok(Err(error)) => return Err(wrong(error.to_string())),
-        Err(_) => return Err(wrong("the template cannot be parsed".to_owned())),
+        Err(_) => return Err(wrong(PANICKED.to_owned())),
     };
     if !take_sentinel(&mut root) {
         return Err(wrong(
