@@ -5,6 +5,7 @@
 use nomad_core::alloc::{ClientStatus, DesiredTransition};
 use nomad_core::eval::EvalTrigger;
 use nomad_core::job::{Job, JobType};
+use nomad_core::validate::check_update;
 use nomad_core::view::ClusterView as _;
 use nomad_core::{EvalId, JobKey};
 use nomad_state::command::{self, AllocTransitions, EvalUpsert, JobSubmission};
@@ -58,6 +59,16 @@ pub struct DeregisterReply {
 impl Server {
     /// Registers a job, or a new version of it.
     pub async fn register_job(&self, request: RegisterJob) -> Result<RegisterReply, ServerError> {
+        let state = self.state();
+        let stored = state.job(&request.job.key());
+        // A wrong index is the first thing to say; apply says it.
+        let fits = request
+            .enforce_index
+            .is_none_or(|index| index == stored.map_or(0, |job| job.job_modify_index));
+        if fits {
+            check_update(stored.map(|job| &**job), &request.job)
+                .map_err(|error| ServerError::refused(error.to_string()))?;
+        }
         self.register_as(request, EvalTrigger::JobRegister)
             .await
             .map(|(reply, _)| reply)
