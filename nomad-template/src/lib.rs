@@ -18,6 +18,7 @@ pub mod data;
 pub mod engine;
 mod functions;
 mod limits;
+pub mod runner;
 mod value;
 
 pub use bufconn::{BufferPool, BufferedConn, ConnConfig, Dialer, Listener};

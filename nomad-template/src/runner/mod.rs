@@ -1,0 +1,14 @@
+//! The runner of a task's templates: when to render, where to write, what a change sets off.
+//!
+//! [`machine`](Machine) decides and does nothing else: events in, actions out, time and chance
+//! handed in. [`Runner` is the task that performs what it decides.
+
+mod env_file;
+mod machine;
+
+mod spec;
+
+pub use env_file::{EnvFileError, parse_env_file};
+pub use machine::{Action, Event, Machine, Outcome};
+
+pub use spec::{ChangeMode, ChangeScript, ClientSettings, SpecError, TaskTemplate, Wait};
