@@ -2,11 +2,12 @@
 //!
 //! Names are given without the prefix `nomad.` and with dots, as the recorder of the agent expects them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics::{Label, counter, histogram};
 use nomad_core::alloc::{Allocation, ClientStatus};
 
+use crate::config::ClientConfig;
 use crate::runner::Shared;
 
 /// Labels of the node that client metrics carry.
@@ -25,20 +26,62 @@ pub(crate) fn node_labels(shared: &Shared) -> Vec<Label> {
     ]
 }
 
-/// Labels of an allocation and one of its tasks.
-pub(crate) fn alloc_labels(alloc: &Allocation, task: &str) -> Vec<Label> {
-    let job = alloc.job.as_ref().map(|job| job.name.clone());
-    vec![
-        Label::new("job", job.unwrap_or_default()),
+/// Labels of an allocation and one of its tasks: names, where a child job comes from, meta if that is wanted.
+pub(crate) fn alloc_labels(config: &ClientConfig, alloc: &Allocation, task: &str) -> Vec<Label> {
+    let mut labels = vec![
         Label::new("task_group", alloc.task_group.clone()),
         Label::new("alloc_id", alloc.id.to_string()),
         Label::new("task", task.to_owned()),
         Label::new("namespace", alloc.namespace.to_string()),
-    ]
+    ];
+    let Some(job) = &alloc.job else {
+        return labels;
+    };
+    labels.push(Label::new("job", job.name.clone()));
+    for (marker, name) in [("/dispatch-", "dispatch_id"), ("/periodic-", "periodic_id")] {
+        if let Some((parent, child)) = job.name.split_once(marker) {
+            labels.push(Label::new("parent_id", parent.to_owned()));
+            labels.push(Label::new(name, child.to_owned()));
+        }
+    }
+    if config.include_alloc_metadata_in_metrics {
+        let allowed = &config.allowed_metadata_keys_in_metrics;
+        for (key, value) in job.combined_task_meta(&alloc.task_group, task) {
+            if allowed.is_empty() || allowed.contains(&key) {
+                labels.push(Label::new(key.replace('-', "_"), value));
+            }
+        }
+    }
+    labels
+}
+
+/// Measures how long a request of a user takes, from here to its drop.
+pub(crate) struct RequestTimer {
+    name: &'static str,
+    begun: Instant,
+}
+
+impl RequestTimer {
+    pub(crate) fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            begun: Instant::now(),
+        }
+    }
+}
+
+impl Drop for RequestTimer {
+    fn drop(&mut self) {
+        histogram!(self.name).record(millis(self.begun.elapsed()));
+    }
+}
+
+fn millis(span: Duration) -> f64 {
+    span.as_secs_f64() * 1000.0
 }
 
 /// Counts a change of an allocation's status.
-pub(crate) fn alloc_status(alloc: &Allocation, status: ClientStatus) {
+pub(crate) fn alloc_status(config: &ClientConfig, alloc: &Allocation, status: ClientStatus) {
     let name = match status {
         ClientStatus::Running => "client.allocs.running",
         ClientStatus::Complete => "client.allocs.complete",
@@ -46,21 +89,43 @@ pub(crate) fn alloc_status(alloc: &Allocation, status: ClientStatus) {
         _ => return,
     };
     for task in alloc.allocated_resources.tasks.keys() {
-        counter!(name, alloc_labels(alloc, task)).increment(1);
+        counter!(name, alloc_labels(config, alloc, task)).increment(1);
     }
 }
 
 /// Counts a restart of a task.
-pub(crate) fn restarted(alloc: &Allocation, task: &str) {
-    counter!("client.allocs.restart", alloc_labels(alloc, task)).increment(1);
+pub(crate) fn restarted(config: &ClientConfig, alloc: &Allocation, task: &str) {
+    counter!("client.allocs.restart", alloc_labels(config, alloc, task)).increment(1);
 }
 
 /// Counts a task that the kernel killed for want of memory.
-pub(crate) fn oom_killed(alloc: &Allocation, task: &str) {
-    counter!("client.allocs.oom_killed", alloc_labels(alloc, task)).increment(1);
+pub(crate) fn oom_killed(config: &ClientConfig, alloc: &Allocation, task: &str) {
+    counter!(
+        "client.allocs.oom_killed",
+        alloc_labels(config, alloc, task)
+    )
+    .increment(1);
 }
 
-/// Notes how long a hook took and whether it succeeded.
+/// Notes how long a hook of an allocation took and whether it succeeded.
+pub(crate) fn alloc_hook(
+    shared: &Shared,
+    alloc: &Allocation,
+    hook: &'static str,
+    took: Duration,
+    ok: bool,
+) {
+    let labels = hook_labels(shared, alloc, hook);
+    histogram!("client.alloc_hook.prerun.elapsed", labels.clone()).record(millis(took));
+    let name = if ok {
+        "client.alloc_hook.prerun.success"
+    } else {
+        "client.alloc_hook.prerun.failed"
+    };
+    counter!(name, labels).increment(1);
+}
+
+/// Notes how long a hook of a task took and whether it succeeded.
 pub(crate) fn task_hook(
     shared: &Shared,
     alloc: &Allocation,
@@ -68,15 +133,19 @@ pub(crate) fn task_hook(
     took: Duration,
     ok: bool,
 ) {
-    let mut labels = node_labels(shared);
-    labels.push(Label::new("namespace", alloc.namespace.to_string()));
-    labels.push(Label::from_static_parts("hook_name", hook));
-    histogram!("client.task_hook.prestart.elapsed", labels.clone())
-        .record(took.as_secs_f64() * 1000.0);
+    let labels = hook_labels(shared, alloc, hook);
+    histogram!("client.task_hook.prestart.elapsed", labels.clone()).record(millis(took));
     let name = if ok {
         "client.task_hook.prestart.success"
     } else {
         "client.task_hook.prestart.failed"
     };
     counter!(name, labels).increment(1);
+}
+
+fn hook_labels(shared: &Shared, alloc: &Allocation, hook: &'static str) -> Vec<Label> {
+    let mut labels = node_labels(shared);
+    labels.push(Label::new("namespace", alloc.namespace.to_string()));
+    labels.push(Label::from_static_parts("hook_name", hook));
+    labels
 }

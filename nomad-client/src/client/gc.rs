@@ -8,6 +8,7 @@ use tokio::sync::broadcast::error::RecvError;
 use super::{Client, Core};
 use crate::fingerprint::disk_usage;
 use crate::machine::gc::Usage;
+use crate::metrics::RequestTimer;
 
 /// Notes ends, and removes the oldest while a limit is exceeded.
 pub(super) async fn run(core: Arc<Core>) {
@@ -93,12 +94,14 @@ impl Core {
 impl Client {
     /// Removes an ended allocation from this node. Whether there was one that has ended.
     pub async fn gc(&self, id: AllocId) -> bool {
+        let _timer = RequestTimer::new("client.allocations.garbage_collect");
         self.core.gc.lock().remove(&id);
         self.core.collect(id).await
     }
 
     /// Removes all ended allocations; how many.
     pub async fn gc_all(&self) -> usize {
+        let _timer = RequestTimer::new("client.allocations.garbage_collect_all");
         self.core.note_ended();
         let mut count = 0;
         loop {

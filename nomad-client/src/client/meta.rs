@@ -4,6 +4,7 @@ use nomad_core::job::StringMap;
 use serde::Serialize;
 
 use super::Client;
+use crate::metrics::RequestTimer;
 use crate::state::{DynamicMeta, StateError};
 
 /// Longest key and value of dynamic meta, in bytes.
@@ -105,6 +106,7 @@ fn is_dotted_identifier(key: &str) -> bool {
 impl Client {
     /// Meta of this node.
     pub fn node_meta(&self) -> NodeMetaView {
+        let _timer = RequestTimer::new("client.node_meta.read");
         self.core.meta.lock().view()
     }
 
@@ -113,6 +115,7 @@ impl Client {
     /// # Errors
     /// A key is no dotted identifier, there is too much of it, or it cannot be stored.
     pub fn apply_node_meta(&self, changes: DynamicMeta) -> Result<NodeMetaView, MetaError> {
+        let _timer = RequestTimer::new("client.node_meta.apply");
         let mut meta = self.core.meta.lock();
         let dynamic = meta.changed(changes)?;
         self.core.shared.db.put_node_meta(&dynamic)?;

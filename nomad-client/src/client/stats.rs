@@ -8,11 +8,12 @@ use nomad_core::task_state::TaskRunState;
 
 use super::{Client, Core};
 use crate::host_stats::HostStats;
-use crate::metrics::{alloc_labels, node_labels};
+use crate::metrics::{RequestTimer, alloc_labels, node_labels};
 
 impl Client {
     /// What the host uses now; rates are since the last call or collection.
     pub fn host_stats(&self) -> HostStats {
+        let _timer = RequestTimer::new("client.client_stats.stats");
         self.core.host_stats()
     }
 }
@@ -125,8 +126,7 @@ impl Core {
             }
             let alloc = runner.alloc();
             for (task, usage) in runner.usage("").await.tasks {
-                let mut labels = alloc_labels(&alloc, &task);
-                self.add_meta_labels(&alloc, &task, &mut labels);
+                let labels = alloc_labels(&self.shared.config, &alloc, &task);
                 let set = |name: &'static str, value: f64| gauge!(name, labels.clone()).set(value);
                 let given = alloc.allocated_resources.tasks.get(&task);
                 let (cpu, memory) = given.map_or((0, (0, 0)), |given| {
@@ -170,32 +170,6 @@ impl Core {
                         set(name, value as f64);
                     }
                 }
-            }
-        }
-    }
-
-    /// Meta of the job as labels, and where a child job comes from.
-    fn add_meta_labels(
-        &self,
-        alloc: &nomad_core::alloc::Allocation,
-        task: &str,
-        labels: &mut Vec<Label>,
-    ) {
-        let config = &self.shared.config;
-        let Some(job) = &alloc.job else { return };
-        for (marker, name) in [("/dispatch-", "dispatch_id"), ("/periodic-", "periodic_id")] {
-            if let Some((parent, child)) = job.name.split_once(marker) {
-                labels.push(Label::new("parent_id", parent.to_owned()));
-                labels.push(Label::new(name, child.to_owned()));
-            }
-        }
-        if !config.include_alloc_metadata_in_metrics {
-            return;
-        }
-        let allowed = &config.allowed_metadata_keys_in_metrics;
-        for (key, value) in job.combined_task_meta(&alloc.task_group, task) {
-            if allowed.is_empty() || allowed.contains(&key) {
-                labels.push(Label::new(key.replace('-', "_"), value));
             }
         }
     }

@@ -3,9 +3,7 @@
 //! Source: client and drivers reference, section 1.3.
 
 mod arch;
-mod bridge;
 mod cgroup;
-mod cni;
 mod cpu;
 mod cpuset;
 mod host;
@@ -76,11 +74,9 @@ fn read_small(path: &Path) -> String {
 /// A probe: its name in the allow and deny lists, and what it adds to the node.
 type Probe = (&'static str, fn(&Host<'_>, &mut Node));
 
-const PROBES: [Probe; 12] = [
+const PROBES: [Probe; 10] = [
     ("arch", arch::probe),
-    ("bridge", bridge::probe),
     ("cgroup", cgroup::probe),
-    ("cni", cni::probe),
     ("cpu", cpu::probe),
     ("host", host::probe),
     ("landlock", landlock::probe),

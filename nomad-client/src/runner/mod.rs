@@ -217,7 +217,7 @@ impl AllocRunner {
                 .get(task)
                 .is_some_and(|state| state.last_restart == now);
             if restarted {
-                crate::metrics::restarted(inner.machine.alloc(), task);
+                crate::metrics::restarted(&self.shared.config, inner.machine.alloc(), task);
             }
         }
         if changed.report {
@@ -226,7 +226,7 @@ impl AllocRunner {
             {
                 self.store(inner);
             }
-            Self::count(inner, update.client_status);
+            self.count(inner, update.client_status);
             self.shared.reporter.push(update);
         }
         self.set_timer(inner, now);
@@ -337,11 +337,11 @@ impl AllocRunner {
         }
     }
 
-    fn count(inner: &mut Inner, status: ClientStatus) {
+    fn count(&self, inner: &mut Inner, status: ClientStatus) {
         if inner.reported.replace(status) == Some(status) {
             return;
         }
-        crate::metrics::alloc_status(inner.machine.alloc(), status);
+        crate::metrics::alloc_status(&self.shared.config, inner.machine.alloc(), status);
     }
 
     fn act(self: &Arc<Self>, inner: &mut Inner, action: Action) {

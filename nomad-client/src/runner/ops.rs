@@ -131,7 +131,7 @@ pub(super) async fn wait(runner: Runner, task: String, id: Arc<str>) {
         }
     };
     if exit.oom_killed {
-        crate::metrics::oom_killed(&runner.alloc(), &task);
+        crate::metrics::oom_killed(&runner.shared.config, &runner.alloc(), &task);
     }
     runner.dispatch(Event::Exited(task, exit));
 }
@@ -158,10 +158,13 @@ pub(super) async fn stop(runner: Arc<AllocRunner>, task: String, id: Arc<str>, t
             .map(|task| task.kill_signal.clone())
             .unwrap_or_default()
     });
+    let mut signal = signal.as_str();
     let mut pause = STOP_PAUSE;
     for attempt in 1..=STOP_ATTEMPTS {
-        match driver.stop_task(&id, &signal, timeout.to_std()).await {
+        match driver.stop_task(&id, signal, timeout.to_std()).await {
             Ok(()) | Err(DriverError::NotFound { .. }) => return,
+            // The job names a signal that this machine does not have: the driver's own will do.
+            Err(DriverError::Signal(_)) if !signal.is_empty() => signal = "",
             Err(error) if attempt == STOP_ATTEMPTS => {
                 tracing::error!(alloc = %runner.id, task, %error, "task cannot be stopped");
                 let event = events::killed(runner.shared.clock.now(), &error.to_string());

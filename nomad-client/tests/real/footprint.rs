@@ -20,7 +20,10 @@ async fn an_idle_allocation_is_small() {
     let world = World::new().await;
     // The first ones pay for what is shared.
     for _ in 0..5 {
-        let id = world.assign(World::alloc(JobType::Service, vec![shell("t", "exec sleep 1000")]));
+        let id = world.assign(World::alloc(
+            JobType::Service,
+            vec![shell("t", "exec sleep 1000")],
+        ));
         world.status(id, ClientStatus::Running).await;
     }
     let before = anonymous();
@@ -38,7 +41,10 @@ async fn an_idle_allocation_is_small() {
     }
     println!("{COUNT} allocations running after {:?}", begun.elapsed());
     let each = anonymous().saturating_sub(before) / COUNT;
-    println!("{} KiB for each idle allocation, its job included", each / 1024);
+    println!(
+        "{} KiB for each idle allocation, its job included",
+        each / 1024
+    );
     // Other tests of this process run at the same time; alone it is far less.
     assert!(each < 100 * 1024, "{each} bytes each");
     world.end().await;

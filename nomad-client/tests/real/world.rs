@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use nomad_client::config::ClientConfig;
 use nomad_client::dir::AllocDir;
 use nomad_client::fs::{LogKind, LogRequest, Origin};
+use nomad_client::machine::gc::GcLimits;
 use nomad_client::{Assignment, Client, CommandError, Deps, LocalApi, PlainConnector};
 use nomad_core::alloc::{AllocClientUpdate, AllocatedTaskResources, Allocation, ClientStatus};
 use nomad_core::job::{AnyMap, Job, JobType, RestartPolicy, Task, TaskGroup};
@@ -270,6 +271,12 @@ async fn start(dir: &Path, kv: Arc<dyn KvStore>, servers: &[SocketAddr]) -> Clie
         alloc_dir: dir.join("alloc"),
         http_addr: "127.0.0.1:4646".to_owned(),
         servers: servers.to_vec(),
+        // However full the disk of the machine that tests.
+        gc: GcLimits {
+            max_allocs: 1000,
+            disk_usage_percent: 100.0,
+            inode_usage_percent: 100.0,
+        },
         ..ClientConfig::default()
     };
     let deps = Deps {

@@ -5,6 +5,7 @@
 mod alloc_dir;
 mod artifacts;
 mod dispatch_payload;
+mod network;
 mod previous;
 mod task_dir;
 mod template;
@@ -21,8 +22,24 @@ use crate::metrics;
 
 /// The hooks before any task; the first error fails all tasks.
 pub(super) async fn prerun(runner: &Arc<AllocRunner>) -> Result<(), String> {
-    alloc_dir::run(runner).await?;
-    previous::run(runner).await
+    macro_rules! hook {
+        ($name:literal, $run:expr) => {
+            let begun = Instant::now();
+            let result = $run;
+            metrics::alloc_hook(
+                &runner.shared,
+                &runner.alloc(),
+                $name,
+                begun.elapsed(),
+                result.is_ok(),
+            );
+            result?;
+        };
+    }
+    hook!("alloc_dir", alloc_dir::run(runner).await);
+    hook!("await_previous_allocations", previous::run(runner).await);
+    hook!("network", network::run(runner));
+    Ok(())
 }
 
 /// The hooks of one task, in their order; the first error fails the start.
