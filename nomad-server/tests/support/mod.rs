@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nomad_core::alloc::{
@@ -15,7 +16,7 @@ use nomad_core::job::{
 use nomad_core::node::{DriverInfo, Node, NodeResources};
 use nomad_core::task_state::{TaskRunState, TaskState};
 use nomad_core::view::ClusterView as _;
-use nomad_core::{AllocId, Clock, JobKey, Nanos, NodeId, Timestamp, Uuid};
+use nomad_core::{AllocId, Clock, DeploymentId, JobKey, Nanos, NodeId, Timestamp, Uuid};
 use nomad_proto::node::{AllocUpdates, Heartbeat, NodeDown, NodeUp, Register, node_down, node_up};
 use nomad_proto::{NODE_PROTOCOL, pack, service, unpack};
 use nomad_server::{Server, ServerConfig, SharedIds, Storage};
@@ -167,6 +168,7 @@ pub(crate) type Behaviour = Arc<dyn Fn(&Allocation) -> Option<AllocClientUpdate>
 pub(crate) struct FakeNode {
     pub(crate) id: NodeId,
     up: mpsc::Sender<NodeUp>,
+    muted: Arc<AtomicBool>,
     pub(crate) messages: mpsc::UnboundedReceiver<NodeDown>,
     task: tokio::task::JoinHandle<()>,
 }
@@ -210,13 +212,20 @@ impl FakeNode {
             .unwrap()
             .into_inner();
         let (seen, messages) = mpsc::unbounded_channel();
-        let task = tokio::spawn(work(down, up.clone(), seen, behaviour));
+        let muted = Arc::new(AtomicBool::new(false));
+        let task = tokio::spawn(work(down, up.clone(), seen, behaviour, Arc::clone(&muted)));
         Self {
             id: node.id,
             up,
+            muted,
             messages,
             task,
         }
+    }
+
+    /// While muted it reports nothing.
+    pub(crate) fn mute(&self, muted: bool) {
+        self.muted.store(muted, Ordering::SeqCst);
     }
 
     pub(crate) async fn beat(&self) {
@@ -268,11 +277,14 @@ async fn work(
     up: mpsc::Sender<NodeUp>,
     seen: mpsc::UnboundedSender<NodeDown>,
     behaviour: Behaviour,
+    muted: Arc<AtomicBool>,
 ) {
-    let mut known: BTreeMap<AllocId, ClientStatus> = BTreeMap::new();
+    let mut known: BTreeMap<AllocId, (ClientStatus, Option<DeploymentId>)> = BTreeMap::new();
     let mut seq = 0;
     while let Ok(Some(message)) = down.message().await {
-        if let Some(node_down::Message::Allocs(allocs)) = &message.message {
+        if let Some(node_down::Message::Allocs(allocs)) = &message.message
+            && !muted.load(Ordering::SeqCst)
+        {
             let jobs: Vec<Arc<Job>> = allocs
                 .jobs
                 .iter()
@@ -282,15 +294,22 @@ async fn work(
             for row in &allocs.allocs {
                 let mut alloc: Allocation = unpack(&row.alloc).unwrap();
                 alloc.job = Some(Arc::clone(&jobs[row.job as usize]));
-                let before = known.get(&alloc.id).copied().unwrap_or(alloc.client_status);
+                let before = known
+                    .get(&alloc.id)
+                    .copied()
+                    .unwrap_or((alloc.client_status, alloc.deployment_id));
                 let update = match alloc.desired_status {
-                    _ if before.is_terminal() => None,
-                    DesiredStatus::Run if before == ClientStatus::Pending => behaviour(&alloc),
+                    _ if before.0.is_terminal() => None,
+                    DesiredStatus::Run if before.0 == ClientStatus::Pending => behaviour(&alloc),
+                    // Another deployment wants to know anew.
+                    DesiredStatus::Run if before.1 != alloc.deployment_id => {
+                        Some(running(&alloc, true))
+                    }
                     DesiredStatus::Run => None,
                     DesiredStatus::Stop | DesiredStatus::Evict => Some(complete(&alloc)),
                 };
                 if let Some(update) = update {
-                    known.insert(alloc.id, update.client_status);
+                    known.insert(alloc.id, (update.client_status, alloc.deployment_id));
                     updates.push(update);
                 }
             }
