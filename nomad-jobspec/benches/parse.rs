@@ -114,6 +114,10 @@ fn benches(criterion: &mut Criterion) {
     }
     group.finish();
     let text = job(100);
+    // What the syntax alone costs, for comparison.
+    criterion.bench_function("syntax_tree/100_groups", |bencher| {
+        bencher.iter(|| hcl_edit::parser::parse_body(&text));
+    });
     criterion.bench_function("format/100_groups", |bencher| {
         bencher.iter(|| {
             nomad_jobspec::format(Source {

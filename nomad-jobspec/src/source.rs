@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 /// The largest job file, variable file or variables text that is read, in bytes.
-pub const MAX_SOURCE_BYTES: usize = 8 << 20;
+pub const MAX_SOURCE_BYTES: usize = 4 << 20;
 
 /// A text that was handed in, with a name for diagnostics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

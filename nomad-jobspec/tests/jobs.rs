@@ -488,6 +488,19 @@ fn there_must_be_one_job() {
 }
 
 #[test]
+fn large_files_are_bounded() {
+    let keys =
+        |count: usize| (0..count).fold(String::new(), |text, key| text + &format!("k{key} = 1\n"));
+    let text = |count| format!("job \"x\" {{\n meta = {{\n{}}}\n}}\n", keys(count));
+    assert!(parse_with(&text(1_000), &Options::default(), &Isolated).is_ok());
+    assert!(first_line(&text(3_000)).contains("Too many items"));
+    assert!(first_line(&" ".repeat(5 << 20)).contains("Text too large"));
+    // However many mistakes there are, only so many are told.
+    let found = mistakes(&format!("job \"x\" {{\n{}}}\n", keys(1_500)));
+    assert_eq!(found.len(), nomad_jobspec::MAX_DIAGNOSTICS);
+}
+
+#[test]
 fn formatting_changes_no_job() {
     let shared = std::env::var_os("NOMAD_SHARED").map_or_else(
         || std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")),

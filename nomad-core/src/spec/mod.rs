@@ -32,7 +32,7 @@ pub use convert::ConvertError;
 pub use gateway::*;
 pub use group::*;
 pub use job::*;
-pub use mutate::{MutateError, ServerDefaults};
+pub use mutate::{MutateError, ServerDefaults, assign_scaling_ids};
 pub use network::*;
 pub use policy::*;
 pub use resources::*;

@@ -258,3 +258,23 @@ fn a_sidecar_brings_a_task_a_port_and_constraints() {
         assert!(lefts.contains(&wanted), "{wanted} among {lefts:?}");
     }
 }
+
+#[test]
+fn scaling_policies_keep_their_ids() {
+    let Some(parsing) = recordings() else { return };
+    let stored = |ids: &mut Counting, before: Option<&crate::job::Job>| {
+        let text = parsing["full"]["json"].to_string();
+        let job: Job = decode(text.as_bytes(), LIMIT).unwrap();
+        let mut stored = job.into_job().unwrap();
+        super::assign_scaling_ids(&mut stored, before, ids);
+        stored
+    };
+    let mut ids = Counting(0);
+    let first = stored(&mut ids, None);
+    let second = stored(&mut ids, Some(&first));
+    let id = |job: &crate::job::Job| job.task_groups[0].scaling.clone().unwrap().id;
+    assert_eq!(id(&first), id(&second));
+    let task = |job: &crate::job::Job| job.task_groups[0].tasks[0].scaling_policies[0].id.clone();
+    assert_eq!(task(&first), task(&second));
+    assert_ne!(id(&first), task(&first));
+}

@@ -68,6 +68,11 @@ impl<'a> Evaluator<'a> {
         }
     }
 
+    /// Whether no more diagnostics are kept.
+    pub(crate) fn is_full(&self) -> bool {
+        self.diagnostics.borrow().len() >= MAX_DIAGNOSTICS
+    }
+
     /// Keeps an error at a place.
     pub(crate) fn error(
         &self,
@@ -75,6 +80,9 @@ impl<'a> Evaluator<'a> {
         summary: impl Into<String>,
         detail: impl Into<String>,
     ) -> Failed {
+        if self.is_full() {
+            return Failed;
+        }
         self.tell(Diagnostic::at(self.sources, span, summary, detail));
         Failed
     }

@@ -341,6 +341,9 @@ impl<'e> Reader<'e> {
         attributes: &[&'static str],
         blocks: &[&'static str],
     ) {
+        if self.evaluator.is_full() {
+            return;
+        }
         let mut diagnostic = Diagnostic::at(
             self.evaluator.sources,
             span,
@@ -367,6 +370,9 @@ impl<'e> Reader<'e> {
         attributes: &[&'static str],
         blocks: &[&'static str],
     ) {
+        if self.evaluator.is_full() {
+            return;
+        }
         let mut diagnostic = Diagnostic::at(
             self.evaluator.sources,
             span,

@@ -4,6 +4,7 @@ pub(crate) mod ast;
 mod convert;
 mod errors;
 pub(crate) mod json;
+mod limits;
 mod relocate;
 pub(crate) mod scan;
 mod template;
@@ -14,7 +15,7 @@ use self::ast::{Body, Expr};
 use self::convert::Converter;
 use self::scan::{Lexeme, Token};
 use crate::diagnostic::Diagnostic;
-use crate::source::{MAX_SOURCE_BYTES, Sources};
+use crate::source::Sources;
 
 /// After a syntax error at most so many top-level items are tried one by one.
 const MAX_RECOVERY_ITEMS: usize = 500;
@@ -22,15 +23,8 @@ const MAX_RECOVERY_ITEMS: usize = 500;
 /// Reads a whole source. The body holds what could be read, even where there are diagnostics.
 pub(crate) fn parse(sources: &Sources, file: u16) -> (Body, Vec<Diagnostic>) {
     let text = sources.text(file);
-    if text.len() > MAX_SOURCE_BYTES {
-        let detail = format!(
-            "The text has {} bytes; at most {MAX_SOURCE_BYTES} are read.",
-            text.len()
-        );
-        return (
-            Body::default(),
-            vec![Diagnostic::error("Text too large", detail)],
-        );
+    if let Some(diagnostic) = limits::exceeded(sources, file) {
+        return (Body::default(), vec![diagnostic]);
     }
     if text.trim_start_matches(' ').starts_with('{') {
         return json::parse(sources, file);
@@ -48,6 +42,9 @@ pub(crate) fn parse(sources: &Sources, file: u16) -> (Body, Vec<Diagnostic>) {
 /// Reads one expression, which is the whole source.
 pub(crate) fn parse_expression(sources: &Sources, file: u16) -> Result<Expr, Vec<Diagnostic>> {
     let text = sources.text(file);
+    if let Some(diagnostic) = limits::exceeded(sources, file) {
+        return Err(vec![diagnostic]);
+    }
     let leading = text.len() - text.trim_start().len();
     match parse_expr(text.trim()) {
         Ok(expr) => {

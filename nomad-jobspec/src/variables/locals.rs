@@ -114,19 +114,17 @@ impl Locals<'_, '_> {
             self.bad.insert(name.to_owned());
             return;
         }
-        let wanted = |name: &String| {
-            whole
-                || found
-                    .names
-                    .iter()
-                    .any(|(_, first)| first.as_ref() == Some(name))
+        let visible: BTreeMap<String, Value> = if whole {
+            self.done.clone()
+        } else {
+            found
+                .names
+                .iter()
+                .filter_map(|(_, first)| self.done.get_key_value(first.as_ref()?))
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect()
         };
-        let visible = self
-            .done
-            .iter()
-            .filter(|(name, _)| wanted(name))
-            .map(|(name, value)| (name.clone(), value.clone()));
-        let scope = self.scope.with("local", Value::object(visible.collect()));
+        let scope = self.scope.with("local", Value::object(visible));
         match self.evaluator.eval(&attribute.value, &scope) {
             Ok(value)
                 if value

@@ -12,7 +12,9 @@ mod expose;
 mod gateway;
 mod identities;
 mod implied;
+mod scaling;
 
+pub use self::scaling::assign_scaling_ids;
 use super::{Constraint, Job, WorkloadIdentity};
 use crate::ids::IdSource;
 
