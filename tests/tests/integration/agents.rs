@@ -1,0 +1,131 @@
+//! Starting, stopping and starting agents again.
+
+use crate::binary;
+use rustix::process::Signal;
+use serde_json::json;
+use tests::{Agent, Options, job, process, until};
+
+#[test]
+fn a_second_agent_on_one_data_dir_is_refused() {
+    let binary = binary!();
+    let first = Agent::start(&binary);
+    let mut second = Agent::prepare(&binary, &Options::default()).expect("prepare");
+    let path = second.root().join("agent.hcl");
+    let config = std::fs::read_to_string(&path).expect("read configuration");
+    let own = second.data_dir().display().to_string();
+    let shared = config.replace(&own, &first.data_dir().display().to_string());
+    std::fs::write(&path, shared).expect("write configuration");
+    second.run();
+    let status = until("the second agent ends", || second.ended());
+    assert_eq!(status.code(), Some(1));
+    let log = second.log_tail();
+    assert!(log.contains("is used by another agent"), "{log}");
+    assert!(log.contains(&first.pid().to_string()), "{log}");
+    assert_eq!(first.json("/v1/nodes")[0]["Status"], "ready");
+}
+
+#[test]
+fn unknown_configuration_keys_are_errors_with_their_place() {
+    let binary = binary!();
+    let extra = "clinet {\n  enabled = true\n}\ntelemetry {\n  prometheus = true\n}\n";
+    let options = Options {
+        config: extra.to_owned(),
+        dev: true,
+    };
+    let agent = Agent::prepare(&binary, &options).expect("prepare");
+    let config = std::fs::read_to_string(agent.root().join("agent.hcl")).expect("read");
+    let line = |needle: &str| {
+        let at = config.lines().position(|line| line.contains(needle));
+        format!("agent.hcl:{}:", at.expect("line is there") + 1)
+    };
+    let output = agent.command().output().expect("run agent");
+    assert_eq!(output.status.code(), Some(1));
+    let printed = String::from_utf8_lossy(&output.stderr).into_owned();
+    for (place, key) in [
+        (line("clinet"), "clinet"),
+        (line("prometheus"), "prometheus"),
+    ] {
+        assert!(
+            printed
+                .lines()
+                .any(|l| l.contains(&place) && l.contains(key)),
+            "{key} at {place} is not in:\n{printed}"
+        );
+    }
+}
+
+#[test]
+fn a_dev_agent_stops_its_tasks() {
+    let binary = binary!();
+    let options = Options {
+        dev: true,
+        ..Options::default()
+    };
+    let mut agent = Agent::with(&binary, &options);
+    agent.register(&job::service("dev", 1, "echo up; exec sleep 600"));
+    let alloc = agent.wait_allocs("dev", "running", 1).remove(0);
+    agent.wait_line(&alloc, "t", "up");
+    let pids = process::of_alloc(&alloc);
+    assert_eq!(pids.len(), 1, "{pids:?}");
+    agent.signal(Signal::INT);
+    until("its task is gone", || {
+        (!process::alive(pids[0])).then_some(())
+    });
+}
+
+#[test]
+fn tasks_and_jobs_outlive_a_restart_of_the_agent() {
+    let binary = binary!();
+    let mut agent = Agent::start(&binary);
+    let count = "i=0; while true; do i=$((i+1)); echo $i; sleep 0.02; done";
+    agent.register(&job::service("lives", 2, count));
+    agent.register(&job::batch("done", 1, "echo finished"));
+    let before = agent.wait_allocs("lives", "running", 2);
+    let done = agent.wait_allocs("done", "complete", 1).remove(0);
+    let pids: Vec<_> = before.iter().map(process::of_alloc).collect();
+    let index = agent.json("/v1/job/lives")["JobModifyIndex"].clone();
+    // Asked to go in order, a client with a data directory leaves its tasks alone.
+    agent.signal(Signal::INT);
+    let seen = std::fs::read_dir(agent.data_dir().join("alloc"))
+        .expect("list allocations")
+        .count();
+    assert_eq!(seen, 3);
+    agent.run();
+    agent.wait_ready();
+    assert_eq!(agent.json("/v1/job/lives")["JobModifyIndex"], index);
+    let after = agent.wait_allocs("lives", "running", 2);
+    for (alloc, pids) in before.iter().zip(&pids) {
+        let id = alloc["ID"].as_str().expect("id");
+        let now = after
+            .iter()
+            .find(|now| now["ID"] == alloc["ID"])
+            .unwrap_or_else(|| panic!("allocation {id} is gone"));
+        // The shell's own sleep comes and goes.
+        let shell = pids.iter().min().expect("it runs");
+        assert!(
+            process::of_alloc(now).contains(shell),
+            "{shell} of {id} ended"
+        );
+        assert_eq!(job::state(now, "t")["Restarts"], json!(0));
+        let last: u64 = agent
+            .logs(now, "t", "stdout")
+            .lines()
+            .count()
+            .try_into()
+            .expect("count");
+        agent.wait_line(now, "t", &(last + 20).to_string());
+        let log = agent.logs(now, "t", "stdout");
+        // The last line may be half written.
+        let whole = &log[..=log.rfind('\n').expect("lines")];
+        for (at, line) in whole.lines().enumerate() {
+            assert_eq!(line, (at + 1).to_string(), "line {at} of {id}");
+        }
+    }
+    let done_now = agent.json(&format!(
+        "/v1/allocation/{}",
+        done["ID"].as_str().expect("id")
+    ));
+    assert_eq!(done_now["ClientStatus"], "complete");
+    assert_eq!(agent.logs(&done_now, "t", "stdout"), "finished\n");
+    assert_eq!(agent.allocs("done").len(), 1);
+}

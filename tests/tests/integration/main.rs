@@ -1,0 +1,18 @@
+//! The real binary: agents, jobs, tasks, logs, bad input.
+
+mod agents;
+mod bad_input;
+mod jobs;
+mod restarts;
+mod tasks;
+
+/// The program under test, or the end of a test that cannot run without it.
+macro_rules! binary {
+    () => {
+        match tests::binary() {
+            Some(binary) => binary,
+            None => return,
+        }
+    };
+}
+use binary;
