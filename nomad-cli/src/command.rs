@@ -180,7 +180,7 @@ fn run(entry: &Entry, words: &[String], line: &[String]) -> Result<i32> {
         .or_else(|error| usage(first_line(&error)))?;
     let general = General::from_arg_matches(&matches)?;
     check_arity(entry, split.positionals.len())?;
-    let context = Context::new(&general, split.positionals, entry.path, line.to_vec())?;
+    let context = Context::new(&general, split.positionals, line.to_vec())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;

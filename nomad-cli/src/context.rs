@@ -93,19 +93,12 @@ pub struct Context {
     pub config: Config,
     /// The words after the flags.
     pub args: Vec<String>,
-    /// The command's own words, for hints.
-    pub path: &'static str,
     /// Everything after `nomad`.
     pub line: Vec<String>,
 }
 
 impl Context {
-    pub fn new(
-        general: &General,
-        args: Vec<String>,
-        path: &'static str,
-        line: Vec<String>,
-    ) -> Result<Self> {
+    pub fn new(general: &General, args: Vec<String>, line: Vec<String>) -> Result<Self> {
         let config = general.config();
         let client = Client::new(config.clone()).context("Error initializing client")?;
         Ok(Self {
@@ -113,7 +106,6 @@ impl Context {
             client,
             config,
             args,
-            path,
             line,
         })
     }

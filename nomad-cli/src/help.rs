@@ -26,7 +26,8 @@ pub fn root() -> String {
             synopses.insert(entry.path, entry.synopsis);
         }
     }
-    let mut text = "Usage: nomad [-version] [-help] <command> [args]\n\nCommon commands:\n".to_owned();
+    let mut text =
+        "Usage: nomad [-version] [-help] <command> [args]\n\nCommon commands:\n".to_owned();
     let common: Vec<_> = COMMON
         .iter()
         .filter_map(|name| synopses.remove(name).map(|synopsis| (*name, synopsis)))

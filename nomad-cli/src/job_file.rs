@@ -45,9 +45,11 @@ impl JobFileFlags {
         if self.json && !(self.var.is_empty() && self.var_file.is_empty()) {
             bail!("Cannot use variables with JSON files.");
         }
-        let text = read_source(path).with_context(|| format!("Error getting jobfile from {path:?}"))?;
+        let text =
+            read_source(path).with_context(|| format!("Error getting jobfile from {path:?}"))?;
         let loaded = if self.json {
-            let job = json_job(&text).with_context(|| format!("Error parsing job file from {path}"))?;
+            let job =
+                json_job(&text).with_context(|| format!("Error parsing job file from {path}"))?;
             LoadedJob {
                 job,
                 submission: JobSubmission {
@@ -70,7 +72,8 @@ impl JobFileFlags {
     fn hcl(&self, path: &str, text: String) -> Result<LoadedJob> {
         let mut files = Vec::new();
         for name in &self.var_file {
-            let text = read_source(name).with_context(|| format!("Error reading variable file {name:?}"))?;
+            let text = read_source(name)
+                .with_context(|| format!("Error reading variable file {name:?}"))?;
             files.push((name.as_str(), text));
         }
         let variables = self
@@ -85,9 +88,10 @@ impl JobFileFlags {
         let name = if path == "-" {
             "stdin".to_owned()
         } else {
-            Path::new(path)
-                .file_name()
-                .map_or_else(|| path.to_owned(), |name| name.to_string_lossy().into_owned())
+            Path::new(path).file_name().map_or_else(
+                || path.to_owned(),
+                |name| name.to_string_lossy().into_owned(),
+            )
         };
         let options = Options {
             variables: variables.clone(),
@@ -181,13 +185,16 @@ impl Files for Machine {
     }
 
     fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, HostError> {
-        let file = fs::File::open(path).map_err(|error| HostError::new(format!("{path}: {error}")))?;
+        let file =
+            fs::File::open(path).map_err(|error| HostError::new(format!("{path}: {error}")))?;
         let mut bytes = Vec::new();
         file.take(limit as u64 + 1)
             .read_to_end(&mut bytes)
             .map_err(HostError::new)?;
         if bytes.len() > limit {
-            return Err(HostError::new(format!("{path} is larger than {limit} bytes")));
+            return Err(HostError::new(format!(
+                "{path} is larger than {limit} bytes"
+            )));
         }
         Ok(bytes)
     }
@@ -211,7 +218,9 @@ impl Files for Machine {
                 .map_err(|error| HostError::new(format!("{}: {error}", dir.display())))?;
             for entry in entries.flatten() {
                 let path = entry.path();
-                let Ok(kind) = entry.file_type() else { continue };
+                let Ok(kind) = entry.file_type() else {
+                    continue;
+                };
                 if kind.is_dir() {
                     if depth < MAX_GLOB_DEPTH {
                         waiting.push((path, depth + 1));
@@ -238,7 +247,9 @@ impl Files for Machine {
             Some(rest) if rest.is_empty() || rest.starts_with('/') => std::env::var("HOME")
                 .map(|home| format!("{home}{rest}"))
                 .map_err(|_| HostError::new("there is no home directory")),
-            Some(_) => Err(HostError::new("cannot expand another user's home directory")),
+            Some(_) => Err(HostError::new(
+                "cannot expand another user's home directory",
+            )),
             None => Ok(path.to_owned()),
         }
     }

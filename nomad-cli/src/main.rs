@@ -22,6 +22,7 @@ mod job_file;
 mod monitor;
 mod registry;
 mod resolve;
+mod terminal;
 mod ui;
 
 #[global_allocator]

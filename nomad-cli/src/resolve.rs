@@ -5,7 +5,6 @@ use nomad_api::client::{ClientError, QueryOptions};
 use nomad_api::types::{AllocListStub, JobListStub};
 use nomad_core::deployment::Deployment;
 use nomad_core::eval::Evaluation;
-use nomad_core::node::Node;
 
 use crate::commands::shared;
 use crate::context::Context;
@@ -175,17 +174,6 @@ pub async fn node_id(context: &Context, text: &str) -> Result<String> {
             Err(Ambiguous(format!("Prefix matched multiple nodes\n\n{table}")).into())
         }
     }
-}
-
-/// The node that an id or prefix means.
-pub async fn node(context: &Context, text: &str) -> Result<Node> {
-    let id = node_id(context, text).await?;
-    let (node, _) = context
-        .client
-        .node(&id, &QueryOptions::new())
-        .await
-        .context("Error querying node info")?;
-    Ok(node)
 }
 
 /// The node of the agent that is talked to.

@@ -53,7 +53,8 @@ pub struct AllocLogs {
 impl Verb for AllocLogs {
     const ARGUMENTS: &'static str = "<allocation> [task]";
     const ARITY: (usize, usize) = (1, 2);
-    const ABOUT: &'static str = "Shows what a task of an allocation wrote, also after it has ended.";
+    const ABOUT: &'static str =
+        "Shows what a task of an allocation wrote, also after it has ended.";
 
     async fn run(self, context: Context) -> Result<i32> {
         if self.stdout && self.stderr && !self.f {

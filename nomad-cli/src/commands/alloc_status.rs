@@ -40,8 +40,7 @@ pub struct AllocStatus {
 impl Verb for AllocStatus {
     const ARGUMENTS: &'static str = "<allocation>";
     const ARITY: (usize, usize) = (0, 1);
-    const ABOUT: &'static str =
-        "Shows an allocation: where it is, how it is, what its tasks use and what happened to them.";
+    const ABOUT: &'static str = "Shows an allocation: where it is, how it is, what its tasks use and what happened to them.";
 
     async fn run(self, context: Context) -> Result<i32> {
         if self.json && self.t.is_some() {
@@ -50,7 +49,9 @@ impl Verb for AllocStatus {
         let formatted = self.json || self.t.is_some();
         if context.args.is_empty() {
             if !formatted {
-                return usage("This command takes one of the following argument conditions: an allocation, or -json or -t");
+                return usage(
+                    "This command takes one of the following argument conditions: an allocation, or -json or -t",
+                );
             }
             let (allocs, _) = context
                 .client
@@ -81,7 +82,10 @@ impl Verb for AllocStatus {
         let alloc = alloc_target::whole(&context, &stub.id).await?;
         self.show(&context, &alloc).await;
         context
-            .hint("View allocation details", &format!("/allocations/{}", alloc.id))
+            .hint(
+                "View allocation details",
+                &format!("/allocations/{}", alloc.id),
+            )
             .await;
         Ok(0)
     }
@@ -91,9 +95,7 @@ impl AllocStatus {
     async fn show(&self, context: &Context, alloc: &Allocation) {
         context.ui.out(kv(&self.lines(alloc)));
         if self.short {
-            context
-                .ui
-                .section("Tasks", alloc_tasks::short_table(alloc));
+            context.ui.section("Tasks", alloc_tasks::short_table(alloc));
             return;
         }
         if let Some((heading, addresses)) = addresses(alloc) {
@@ -238,9 +240,9 @@ impl AllocStatus {
                 if !alloc.client_terminal() {
                     context.ui.out("");
                     if error.to_string().contains("No path to node") {
-                        context.ui.error(
-                            "Omitting resource statistics since the node is down.",
-                        );
+                        context
+                            .ui
+                            .error("Omitting resource statistics since the node is down.");
                     } else {
                         context
                             .ui

@@ -23,11 +23,16 @@ pub async fn find(context: &Context, text: &str, is_job: bool, group: &str) -> R
     if !group.is_empty() {
         allocs.retain(|alloc| alloc.task_group == group);
     }
-    allocs.sort_by_key(|alloc| std::cmp::Reverse((alloc.client_status == "running", alloc.create_index)));
+    allocs.sort_by_key(|alloc| {
+        std::cmp::Reverse((alloc.client_status == "running", alloc.create_index))
+    });
     match allocs.first() {
         Some(alloc) => whole(context, &alloc.id).await,
         None if group.is_empty() => bail!("No allocations found for job {:?}", job.id),
-        None => bail!("No allocations found for task group {group:?} of job {:?}", job.id),
+        None => bail!(
+            "No allocations found for task group {group:?} of job {:?}",
+            job.id
+        ),
     }
 }
 
@@ -45,7 +50,10 @@ pub async fn whole(context: &Context, id: &str) -> Result<Allocation> {
 pub fn task(alloc: &Allocation, given: &str, verbose: bool) -> Result<String> {
     let id = short_id(&alloc.id.to_string(), verbose);
     let Some(group) = alloc.group() else {
-        bail!("Failed to validate task: Allocation {id:?} has no task group {:?}", alloc.task_group);
+        bail!(
+            "Failed to validate task: Allocation {id:?} has no task group {:?}",
+            alloc.task_group
+        );
     };
     if !given.is_empty() {
         if group.task(given).is_none() {

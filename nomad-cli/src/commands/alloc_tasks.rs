@@ -79,9 +79,7 @@ pub fn show(
             .map(|hook| format!(" ({hook})"))
             .unwrap_or_default();
         let heading = format!("Task {name:?}{hook} is {:?}", state.state.as_str());
-        context
-            .ui
-            .out(format!("\n{}", context.ui.bold(&heading)));
+        context.ui.out(format!("\n{}", context.ui.bold(&heading)));
         let used = usage
             .and_then(|usage| usage.tasks.get(&name))
             .map(|task| &task.resource_usage);

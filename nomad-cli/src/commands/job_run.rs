@@ -107,15 +107,16 @@ impl Verb for JobRun {
             if loaded.job.periodic.is_some() && loaded.job.parameterized_job.is_none() {
                 next_launch(&context, &loaded.job, &id).await;
             } else if !answer.eval_id.is_empty() {
-                context
-                    .ui
-                    .out(format!("Evaluation ID: {}", answer.eval_id));
+                context.ui.out(format!("Evaluation ID: {}", answer.eval_id));
             }
             return Ok(0);
         }
         let code = monitor_eval(&context, &answer.eval_id, self.verbose).await?;
         context
-            .hint("View this job", &format!("/jobs/{id}@{}", namespace(&options.namespace)))
+            .hint(
+                "View this job",
+                &format!("/jobs/{id}@{}", namespace(&options.namespace)),
+            )
             .await;
         Ok(code)
     }

@@ -327,9 +327,7 @@ fn evaluations(evals: &[Evaluation], verbose: bool) -> String {
 fn placement_failure(context: &Context, evals: &[Evaluation], verbose: bool) {
     let mut newest: Vec<&Evaluation> = evals.iter().collect();
     newest.sort_by_key(|eval| std::cmp::Reverse(eval.create_index));
-    let blocked = newest
-        .iter()
-        .any(|eval| eval.status == EvalStatus::Blocked);
+    let blocked = newest.iter().any(|eval| eval.status == EvalStatus::Blocked);
     let failed = newest.iter().find(|eval| !eval.failed_tg_allocs.is_empty());
     let (true, Some(failed)) = (blocked, failed) else {
         return;
@@ -343,9 +341,7 @@ fn placement_failure(context: &Context, evals: &[Evaluation], verbose: bool) {
             lines.join("\n")
         })
         .collect();
-    context
-        .ui
-        .section("Placement Failure", groups.join("\n\n"));
+    context.ui.section("Placement Failure", groups.join("\n\n"));
 }
 
 /// When failed allocations are tried again.

@@ -46,7 +46,10 @@ impl Verb for JobStop {
             return usage("-eval-priority must be between 1 and 100");
         }
         let single = context.args.len() == 1;
-        let stops = context.args.iter().map(|text| self.stop(&context, text, single));
+        let stops = context
+            .args
+            .iter()
+            .map(|text| self.stop(&context, text, single));
         let mut code = 0;
         for result in futures::future::join_all(stops).await {
             match result {

@@ -34,16 +34,13 @@ pub async fn show(context: &Context, node: &Node, flags: &NodeStatus) -> Result<
         .node_allocations(&id, &QueryOptions::new().param("resources", "true"))
         .await
         .context("Error querying node allocations")?;
-    context
-        .ui
-        .out(kv(&lines(node, stats.as_ref(), flags)));
+    context.ui.out(kv(&lines(node, stats.as_ref(), flags)));
     if !flags.short {
         details(context, node, stats.as_ref(), &allocs, flags).await;
     }
-    context.ui.section(
-        "Allocations",
-        alloc_table(&allocs, flags.verbose, now()),
-    );
+    context
+        .ui
+        .section("Allocations", alloc_table(&allocs, flags.verbose, now()));
     if flags.verbose {
         attributes(context, node);
     }
@@ -67,7 +64,12 @@ fn lines(
         ("Status", node.status.to_string()),
         (
             "CSI Controllers",
-            joined(node.csi_controller_plugins.keys().map(String::as_str).collect()),
+            joined(
+                node.csi_controller_plugins
+                    .keys()
+                    .map(String::as_str)
+                    .collect(),
+            ),
         ),
         (
             "CSI Drivers",
@@ -141,7 +143,9 @@ async fn details(
     if flags.verbose {
         verbose_sections(context, node);
     }
-    context.ui.section("Node Events", events(node, flags.verbose));
+    context
+        .ui
+        .section("Node Events", events(node, flags.verbose));
     let live: Vec<&AllocListStub> = allocs
         .iter()
         .filter(|alloc| alloc.client_status == ClientStatus::Running.as_str())
@@ -288,7 +292,12 @@ async fn utilization(context: &Context, node: &Node, live: &[&AllocListStub]) ->
 
 fn host_utilization(node: &Node, stats: &HostStats) -> String {
     let disk = match &stats.alloc_dir_stats {
-        Some(disk) if stats.disk_stats.iter().any(|known| known.device == disk.device) => {
+        Some(disk)
+            if stats
+                .disk_stats
+                .iter()
+                .any(|known| known.device == disk.device) =>
+        {
             format!("{}/{}", bytes(disk.used), bytes(disk.size))
         }
         Some(disk) => format!("({})", disk.device),

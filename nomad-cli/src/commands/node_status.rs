@@ -59,8 +59,7 @@ pub struct NodeStatus {
 impl Verb for NodeStatus {
     const ARGUMENTS: &'static str = "<node>";
     const ARITY: (usize, usize) = (0, 1);
-    const ABOUT: &'static str =
-        "Lists nodes, or shows one: its state, what it has and uses, its events and its allocations.";
+    const ABOUT: &'static str = "Lists nodes, or shows one: its state, what it has and uses, its events and its allocations.";
 
     async fn run(self, context: Context) -> Result<i32> {
         if self.json && self.t.is_some() {
@@ -101,10 +100,7 @@ impl Verb for NodeStatus {
             .context("Error querying node info")?;
         node_show::show(&context, &node, &self).await?;
         context
-            .hint(
-                "View client details and metrics",
-                &format!("/clients/{id}"),
-            )
+            .hint("View client details and metrics", &format!("/clients/{id}"))
             .await;
         Ok(0)
     }

@@ -17,7 +17,14 @@ pub fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
 /// Jobs in lists.
 pub fn job_table(jobs: &[JobListStub], with_namespace: bool) -> String {
     let mut rows = vec![if with_namespace {
-        row(["ID", "Namespace", "Type", "Priority", "Status", "Submit Date"])
+        row([
+            "ID",
+            "Namespace",
+            "Type",
+            "Priority",
+            "Status",
+            "Submit Date",
+        ])
     } else {
         row(["ID", "Type", "Priority", "Status", "Submit Date"])
     }];
@@ -60,12 +67,27 @@ pub fn alloc_table(allocs: &[AllocListStub], verbose: bool, now: Timestamp) -> S
     }
     let mut rows = vec![if verbose {
         row([
-            "ID", "Eval ID", "Node ID", "Node Name", "Task Group", "Version", "Desired", "Status",
-            "Created", "Modified",
+            "ID",
+            "Eval ID",
+            "Node ID",
+            "Node Name",
+            "Task Group",
+            "Version",
+            "Desired",
+            "Status",
+            "Created",
+            "Modified",
         ])
     } else {
         row([
-            "ID", "Node ID", "Task Group", "Version", "Desired", "Status", "Created", "Modified",
+            "ID",
+            "Node ID",
+            "Task Group",
+            "Version",
+            "Desired",
+            "Status",
+            "Created",
+            "Modified",
         ])
     }];
     for alloc in allocs {
@@ -251,7 +273,9 @@ pub fn metric_lines(metric: &AllocMetric, scores: bool, indent: &str) -> Vec<Str
     }
     for (datacenter, available) in &metric.nodes_available {
         if *available == 0 {
-            add(format!("No nodes are available in datacenter {datacenter:?}"));
+            add(format!(
+                "No nodes are available in datacenter {datacenter:?}"
+            ));
         }
     }
     for (class, count) in &metric.class_filtered {
@@ -272,13 +296,19 @@ pub fn metric_lines(metric: &AllocMetric, scores: bool, indent: &str) -> Vec<Str
         add(format!("Class {class:?} exhausted on {count} nodes"));
     }
     for (dimension, count) in &metric.dimension_exhausted {
-        add(format!("Dimension {dimension:?} exhausted on {count} nodes"));
+        add(format!(
+            "Dimension {dimension:?} exhausted on {count} nodes"
+        ));
     }
     for dimension in &metric.quota_exhausted {
         add(format!("Quota limit hit {dimension:?}"));
     }
     if scores && !metric.score_meta_data.is_empty() {
-        lines.extend(score_table(metric).lines().map(|line| format!("{indent}{line}")));
+        lines.extend(
+            score_table(metric)
+                .lines()
+                .map(|line| format!("{indent}{line}")),
+        );
     }
     lines
 }

@@ -11,7 +11,8 @@ use crate::context::Context;
 pub struct Version {}
 
 impl Verb for Version {
-    const ABOUT: &'static str = "Shows the version of this program and the level of Nomad's API it answers.";
+    const ABOUT: &'static str =
+        "Shows the version of this program and the level of Nomad's API it answers.";
 
     async fn run(self, context: Context) -> Result<i32> {
         context.ui.out(format!(

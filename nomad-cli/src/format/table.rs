@@ -76,7 +76,11 @@ mod tests {
 
     #[test]
     fn columns_line_up_by_characters() {
-        let text = table(&rows(&[&["Name", "State"], &["größer", ""], &["x", " run "]]));
+        let text = table(&rows(&[
+            &["Name", "State"],
+            &["größer", ""],
+            &["x", " run "],
+        ]));
         assert_eq!(text, "Name    State\ngrößer  <none>\nx       run");
         let text = table_with_blanks(&rows(&[&["A", "B", "C"], &["1", "", ""]]));
         assert_eq!(text, "A  B  C\n1     ");

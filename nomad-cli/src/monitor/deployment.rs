@@ -73,7 +73,10 @@ pub async fn monitor_deployment(context: &Context, id: &str, verbose: bool) -> R
     loop {
         let deployment = follow(context, &id, verbose).await?;
         let reverts = deployment.status == DeploymentStatus::Failed
-            && deployment.task_groups.values().any(|group| group.auto_revert);
+            && deployment
+                .task_groups
+                .values()
+                .any(|group| group.auto_revert);
         if reverts {
             tokio::time::sleep(REVERT_PAUSE).await;
             let options = context.in_namespace(&deployment.namespace);

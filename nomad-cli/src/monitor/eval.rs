@@ -260,7 +260,10 @@ mod tests {
         );
         assert!(seen.update(&eval, &[], false).is_empty());
         eval.status = EvalStatus::Complete;
-        let rows = [alloc("aaaaaaaa-1", "pending", 11), alloc("bbbbbbbb-1", "running", 9)];
+        let rows = [
+            alloc("aaaaaaaa-1", "pending", 11),
+            alloc("bbbbbbbb-1", "running", 9),
+        ];
         assert_eq!(
             seen.update(&eval, &rows, false),
             [
