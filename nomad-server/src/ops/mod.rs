@@ -1,6 +1,7 @@
 //! What may be written: one file for each kind of object. Every write is answered once it is committed and applied here.
 
 mod alloc;
+mod cluster;
 mod deployment;
 mod dispatch;
 mod eval;

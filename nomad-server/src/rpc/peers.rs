@@ -12,11 +12,17 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Silence after which a connection is probed.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 
+/// Addresses of servers remembered that are no known members.
+const MAX_LEARNED: usize = 64;
+
 /// The servers of the cluster as this one knows them.
 #[derive(Debug)]
 pub(crate) struct Peers {
     own: u64,
     known: RwLock<BTreeMap<u64, PeerInfo>>,
+    /// Addresses that servers gave of themselves, for those that are no known members: a server that joins does not
+    /// know the others before it could answer them.
+    learned: RwLock<BTreeMap<u64, String>>,
 }
 
 impl Peers {
@@ -25,6 +31,7 @@ impl Peers {
         Self {
             own,
             known: RwLock::new(BTreeMap::from([(own, info)])),
+            learned: RwLock::default(),
         }
     }
 
@@ -39,6 +46,24 @@ impl Peers {
         }
     }
 
+    /// Number and `host:port` of this server.
+    pub(crate) fn own(&self) -> (u64, String) {
+        let address = self
+            .known
+            .read()
+            .get(&self.own)
+            .map(|info| info.address.clone());
+        (self.own, address.unwrap_or_default())
+    }
+
+    /// Remembers the address that a server gave of itself.
+    pub(crate) fn learn(&self, id: u64, address: &str) {
+        let mut learned = self.learned.write();
+        if learned.len() < MAX_LEARNED || learned.contains_key(&id) {
+            learned.insert(id, address.to_owned());
+        }
+    }
+
     /// All of them by number.
     pub(crate) fn all(&self) -> Vec<(u64, PeerInfo)> {
         self.known
@@ -50,8 +75,10 @@ impl Peers {
 
     /// `host:port` of one.
     pub(crate) fn address(&self, id: u64) -> Option<String> {
-        let address = self.known.read().get(&id)?.address.clone();
-        (!address.is_empty()).then_some(address)
+        let known = self.known.read().get(&id).map(|info| info.address.clone());
+        known
+            .or_else(|| self.learned.read().get(&id).cloned())
+            .filter(|address| !address.is_empty())
     }
 
     /// A connection to one; it is opened when it is first used, and again when it breaks.

@@ -5,10 +5,21 @@ use nomad_proto::raft::{Done, Frame};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Services;
+use super::transport::{ADDRESS_KEY, FROM_KEY};
 
 #[tonic::async_trait]
 impl Raft for Services {
     async fn send(&self, request: Request<Streaming<Frame>>) -> Result<Response<Done>, Status> {
+        let text = |key| {
+            request
+                .metadata()
+                .get(key)
+                .and_then(|value| value.to_str().ok())
+        };
+        if let (Some(Ok(from)), Some(address)) = (text(FROM_KEY).map(str::parse), text(ADDRESS_KEY))
+        {
+            self.0.peers.learn(from, address);
+        }
         let mut frames = request.into_inner();
         let own = self.0.config.raft.id;
         loop {

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
+use tonic::Request;
 
 use super::peers::Peers;
 
@@ -78,6 +79,21 @@ impl Transport for GrpcTransport {
     }
 }
 
+/// Metadata keys by which a server says who sends.
+pub(super) const FROM_KEY: &str = "nomad-raft-from";
+pub(super) const ADDRESS_KEY: &str = "nomad-raft-address";
+
+/// A request that says who sends, so that a server which knows nobody yet can answer.
+fn introduced<T>(peers: &Peers, message: T) -> Request<T> {
+    let (id, address) = peers.own();
+    let mut request = Request::new(message);
+    if let (Ok(id), Ok(address)) = (id.to_string().parse(), address.parse()) {
+        request.metadata_mut().insert(FROM_KEY, id);
+        request.metadata_mut().insert(ADDRESS_KEY, address);
+    }
+    request
+}
+
 /// Sends the frames for one peer until their sender is gone.
 async fn run_link(peers: Arc<Peers>, to: u64, mut frames: mpsc::Receiver<Bytes>) {
     while let Some(first) = frames.recv().await {
@@ -90,7 +106,7 @@ async fn run_link(peers: Arc<Peers>, to: u64, mut frames: mpsc::Receiver<Bytes>)
         let (sender, stream) = mpsc::channel(1);
         let stream = ReceiverStream::new(stream).map(move |data| Frame { to, data });
         let mut client = raft_client(channel);
-        let call = client.send(stream);
+        let call = client.send(introduced(&peers, stream));
         let feed = async {
             let mut next = Some(first);
             while let Some(frame) = next {
