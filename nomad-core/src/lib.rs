@@ -27,10 +27,10 @@ pub mod summary;
 pub mod task_state;
 
 pub mod diff;
-pub mod spec;
-pub mod validate;
 #[cfg(feature = "test-util")]
 pub mod memory_view;
+pub mod spec;
+pub mod validate;
 pub mod view;
 
 pub use self::ids::{

@@ -1,6 +1,7 @@
 //! Why a placement went where it went, or failed.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -35,9 +36,9 @@ pub struct AllocMetric {
     pub resources_exhausted: BTreeMap<String, Resources>,
     /// Legacy; always null.
     pub scores: Option<BTreeMap<String, f64>>,
-    /// The best nodes with their parts, best first.
+    /// The best nodes with their parts, best first; neighbouring placements share most of them.
     #[serde(with = "wire::null_if_empty")]
-    pub score_meta_data: Vec<NodeScoreMeta>,
+    pub score_meta_data: Vec<Arc<NodeScoreMeta>>,
     pub allocation_time: Nanos,
     /// Further placements of the group that failed the same way.
     pub coalesced_failures: i64,

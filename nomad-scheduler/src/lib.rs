@@ -23,6 +23,7 @@ mod candidates;
 mod eligibility;
 mod feasible;
 mod fit;
+mod hash;
 mod plan_parts;
 mod preempt;
 mod propose;

@@ -1,6 +1,6 @@
 //! The cluster as it would be with the plan that is being built: columns plus stops, evictions and placements.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nomad_core::alloc::Allocation;
@@ -9,6 +9,7 @@ use nomad_core::view::ClusterView;
 
 use crate::columns::{NodeColumns, counts};
 use crate::fit::{self, Items, Sums};
+use crate::hash::{FastMap, FastSet};
 
 /// What is in use on a node that the plan touches.
 #[derive(Debug, Clone, Default)]
@@ -37,8 +38,8 @@ pub(crate) struct Proposed<'a> {
     pub(crate) view: &'a dyn ClusterView,
     pub(crate) columns: &'a NodeColumns,
     pub(crate) job: JobKey,
-    loads: HashMap<u32, Load>,
-    gone: HashSet<AllocId>,
+    loads: FastMap<u32, Load>,
+    gone: FastSet<AllocId>,
     placed: BTreeMap<u32, Vec<Arc<Allocation>>>,
     pub(crate) journal: Vec<Change>,
 }
@@ -55,8 +56,8 @@ impl<'a> Proposed<'a> {
             view,
             columns,
             job,
-            loads: HashMap::new(),
-            gone: HashSet::new(),
+            loads: FastMap::default(),
+            gone: FastSet::default(),
             placed: BTreeMap::new(),
             journal: Vec::new(),
         }
@@ -114,16 +115,6 @@ impl<'a> Proposed<'a> {
         self.shift(alloc, 1);
         if let Some(slot) = self.columns.slot(alloc.node_id) {
             self.placed.entry(slot).or_default().push(Arc::clone(alloc));
-        }
-    }
-
-    /// Takes [`Self::place`] back.
-    pub(crate) fn unplace(&mut self, alloc: &Arc<Allocation>) {
-        self.shift(alloc, -1);
-        if let Some(slot) = self.columns.slot(alloc.node_id)
-            && let Some(placed) = self.placed.get_mut(&slot)
-        {
-            placed.retain(|other| other.id != alloc.id);
         }
     }
 

@@ -16,7 +16,7 @@ use crate::eligibility::Eligibility;
 use crate::explain::NodeExplanation;
 use crate::preempt::{self, Victims};
 use crate::propose::Proposed;
-use crate::rank::{self, Choice, Ranking, Style, Wanted};
+use crate::rank::{Choice, Ranking, Style, TopScores, Wanted};
 use crate::rng::{Rng, mix};
 
 /// A node chosen for a placement, and what the placement gets there.
@@ -45,6 +45,7 @@ pub(crate) struct Stack<'a> {
     seed: u64,
     rng: Rng,
     victims: Victims,
+    shown: TopScores,
 }
 
 /// How scores of a job are formed: its pool's configuration over the cluster's.
@@ -94,6 +95,7 @@ impl<'a> Stack<'a> {
             seed,
             rng: Rng::new(mix(seed)),
             victims: Victims::default(),
+            shown: TopScores::default(),
         }
     }
 
@@ -170,7 +172,7 @@ impl<'a> Stack<'a> {
         if let Some(choice) = chosen
             && let Some(selected) = give(ranking, &self.proposed, &choice, &mut self.rng)
         {
-            metric.score_meta_data = rank::top_scores(&choice.top, &self.proposed);
+            metric.score_meta_data = self.shown.of(&choice.top, &self.proposed);
             return Ok(Selected {
                 slot: choice.slot,
                 resources: selected,
@@ -189,7 +191,7 @@ impl<'a> Stack<'a> {
                 wanted,
                 &mut self.rng,
             ) {
-                metric.score_meta_data = rank::top_scores(&found.top, &self.proposed);
+                metric.score_meta_data = self.shown.of(&found.top, &self.proposed);
                 metric.nodes_exhausted = 0;
                 metric.class_exhausted.clear();
                 metric.dimension_exhausted.clear();

@@ -19,7 +19,9 @@ pub mod engine;
 mod functions;
 mod limits;
 pub mod runner;
+pub mod sandbox;
 mod value;
+pub mod watch;
 
 pub use bufconn::{BufferPool, BufferedConn, ConnConfig, Dialer, Listener};
 pub use data::{Answer, Data, DataSource, Query};

@@ -85,9 +85,9 @@ impl Agent {
         let data_dir = if options.dev {
             String::new()
         } else {
-            // A full disk of this machine must not make the client clear away what a test still reads.
+            // Neither a full disk nor many allocations may make the client clear away what a test still reads.
             format!(
-                "data_dir = \"{}\"\nserver {{\n  enabled = true\n  bootstrap_expect = 1\n}}\nclient {{\n  enabled = true\n  network_interface = \"lo\"\n  gc_disk_usage_threshold = 100\n  gc_inode_usage_threshold = 100\n}}\n",
+                "data_dir = \"{}\"\nserver {{\n  enabled = true\n  bootstrap_expect = 1\n}}\nclient {{\n  enabled = true\n  network_interface = \"lo\"\n  gc_max_allocs = 10000\n  gc_disk_usage_threshold = 100\n  gc_inode_usage_threshold = 100\n}}\n",
                 root.join("data").display()
             )
         };

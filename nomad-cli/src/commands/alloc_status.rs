@@ -104,11 +104,11 @@ impl AllocStatus {
         self.checks(context, alloc).await;
         let usage = self.usage(context, alloc).await;
         alloc_tasks::show(context, alloc, usage.as_ref(), self.stats, self.verbose);
-        if self.verbose {
-            if let Some(metrics) = &alloc.metrics {
-                let lines = metric_lines_without_none(metrics);
-                context.ui.section("Placement Metrics", lines);
-            }
+        if self.verbose
+            && let Some(metrics) = &alloc.metrics
+        {
+            let lines = metric_lines_without_none(metrics);
+            context.ui.section("Placement Metrics", lines);
         }
     }
 

@@ -92,9 +92,7 @@ impl Verb for JobRun {
             Err(error) => {
                 let text = error.to_string();
                 if let Some(at) = text.find("Enforcing job modify index") {
-                    context
-                        .ui
-                        .error(text[at..].trim_end_matches(')').to_owned());
+                    context.ui.error(text[at..].trim_end_matches(')'));
                     context.ui.error("Job not updated");
                     return Ok(1);
                 }

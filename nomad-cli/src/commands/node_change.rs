@@ -38,7 +38,7 @@ impl Verb for NodeEligibility {
         if self.enable == self.disable {
             return usage("Either the '-enable' or '-disable' flag must be set");
         }
-        if self.own == !context.args.is_empty() {
+        if self.own != context.args.is_empty() {
             return usage("Node ID must be specified if -self isn't being used");
         }
         let id = if self.own {

@@ -73,7 +73,7 @@ impl Verb for NodeDrain {
                 "Either the '-enable' or '-disable' flag must be set, unless using '-monitor'",
             );
         }
-        if self.own == !context.args.is_empty() {
+        if self.own != context.args.is_empty() {
             return usage("Node ID must be specified if -self isn't being used");
         }
         if self.force && self.no_deadline {
@@ -252,7 +252,7 @@ async fn watch(context: &Context, id: &str, ignore_system: bool) -> Result<i32> 
         }
         let left = allocs.iter().any(|alloc| {
             !ended(alloc)
-                && !(ignore_system && alloc.job_type.starts_with("sys"))
+                && (!ignore_system || !alloc.job_type.starts_with("sys"))
                 && (alloc.desired_status != "run" || !complete)
         });
         if complete && !left {

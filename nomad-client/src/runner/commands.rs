@@ -34,6 +34,9 @@ pub enum CommandError {
     /// A task and all tasks were asked for.
     #[error("task name cannot be set when restarting all tasks")]
     TaskAndAll,
+    /// There is no such signal.
+    #[error("invalid signal {0:?}")]
+    UnknownSignal(String),
     /// Some tasks did not get the signal.
     #[error("{}", signal_errors(.0))]
     Signal(Vec<(String, String)>),
@@ -145,6 +148,9 @@ impl AllocRunner {
         } else {
             return Err(CommandError::TaskNotFound);
         };
+        if signals::by_name(signal).is_none() {
+            return Err(CommandError::UnknownSignal(signal.to_owned()));
+        }
         let mut errors = Vec::new();
         for task in tasks {
             if let Err(error) = self.signal_one(&task, signal, "").await {
@@ -168,10 +174,8 @@ impl AllocRunner {
         let (Some(id), Some(driver)) = (self.driver_id(task), self.driver_of(task)) else {
             return Err(CommandError::NotRunning);
         };
-        if signals::by_name(signal).is_some() {
-            let event = events::signaling(self.shared.clock.now(), signal, reason);
-            self.dispatch(Event::Told(task.to_owned(), event));
-        }
+        let event = events::signaling(self.shared.clock.now(), signal, reason);
+        self.dispatch(Event::Told(task.to_owned(), event));
         Ok(driver.signal_task(&id, signal).await?)
     }
 

@@ -112,6 +112,7 @@ impl AllocRunner {
             Arc::new(stored.row.alloc),
             tasks,
             stored.row.health,
+            stored.row.network,
             shared.config.max_kill_timeout,
             now,
         )?;
@@ -257,6 +258,7 @@ impl AllocRunner {
     fn store(&self, inner: &Inner) {
         let row = AllocRow {
             health: inner.machine.deployment_status().cloned(),
+            network: inner.machine.network().cloned(),
             done: inner.machine.is_done(),
             ..AllocRow::of((**inner.machine.alloc()).clone())
         };

@@ -128,12 +128,7 @@ async fn users_restart_signal_measure_and_look_inside() {
     let error = world.client.signal_alloc(id, "zzz", "SIGUSR1").await;
     assert_eq!(error.unwrap_err().to_string(), "Task not found");
     let error = world.client.signal_alloc(id, "web", "SIGNOPE").await;
-    assert!(
-        error
-            .unwrap_err()
-            .to_string()
-            .starts_with("Failed to signal task: web, err: ")
-    );
+    assert_eq!(error.unwrap_err().to_string(), "invalid signal \"SIGNOPE\"");
 
     let usage = world.client.alloc_stats(id, "").await.unwrap();
     assert!(usage.tasks["web"].resource_usage.memory_stats.rss > 0);

@@ -8,6 +8,7 @@
 
 mod interner;
 
+// tidy-allow: hash, looked up by key only and never iterated into a result
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use nomad_core::view::ClusterView;
 pub(crate) use self::interner::Interner;
 use crate::fit::ports::{NetRoom, PortSet};
 use crate::fit::{self, Items, Sums};
+use crate::hash::FastMap;
 
 /// What changed between two indexes of the state.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +35,7 @@ pub struct ColumnChanges {
 #[derive(Debug, Clone, Default)]
 pub struct NodeColumns {
     index: u64,
-    slots: HashMap<NodeId, u32>,
+    slots: FastMap<NodeId, u32>,
     pub(crate) rows: Vec<Option<Arc<Node>>>,
     pub(crate) ready: Vec<bool>,
     pub(crate) datacenter: Vec<u32>,

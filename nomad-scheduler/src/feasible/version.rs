@@ -57,7 +57,7 @@ impl Version {
                 return None;
             }
         } else if !pre.is_empty()
-            && !(pre.as_bytes()[0].is_ascii_alphabetic() && is_identifier(pre))
+            && (!pre.as_bytes()[0].is_ascii_alphabetic() || !is_identifier(pre))
         {
             return None;
         }

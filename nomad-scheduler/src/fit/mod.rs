@@ -29,7 +29,6 @@ pub(crate) mod dimension {
     pub(crate) const NODE_PORTS: &str = "reserved node port collision";
     pub(crate) const ALLOC_PORTS: &str = "reserved alloc port collision";
     pub(crate) const DEVICES: &str = "device oversubscribed";
-    pub(crate) const HOST_VOLUME: &str = "conflicting claims for host volume with single-writer";
 }
 
 /// Name of an exhausted dimension.

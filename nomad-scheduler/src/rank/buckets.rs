@@ -1,7 +1,9 @@
 //! Heaps of feasible nodes, one per combination of property values and number of score parts.
 
 use std::cmp::Ordering;
-use std::collections::{BinaryHeap, HashMap};
+use std::collections::BinaryHeap;
+
+use crate::hash::FastMap;
 
 /// A node in a heap.
 #[derive(Debug, Clone, Copy)]
@@ -61,9 +63,9 @@ impl Bucket {
 #[derive(Debug, Default)]
 pub(crate) struct Buckets {
     keys: Vec<Box<[Option<u32>]>>,
-    numbers: HashMap<Box<[Option<u32>]>, u32>,
+    numbers: FastMap<Box<[Option<u32>]>, u32>,
     buckets: Vec<Bucket>,
-    by_key: HashMap<(u32, u32), usize>,
+    by_key: FastMap<(u32, u32), usize>,
     /// Entries that wait for the first look, so that each heap is built at once.
     filling: Vec<Vec<Entry>>,
 }

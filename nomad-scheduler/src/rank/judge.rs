@@ -9,6 +9,7 @@ use crate::candidates::Candidates;
 use crate::eligibility::Eligibility;
 use crate::feasible::{self, Reason, csi, host_volume};
 use crate::fit::{self, Dimension};
+use crate::hash::FastMap;
 use crate::propose::Proposed;
 
 /// What became of a candidate.
@@ -266,9 +267,7 @@ impl Ranking {
             host_volume::check(&self.filters.host_volumes, node, &context)?;
             csi::check(&self.filters.csi_volumes, node, &context)?;
         }
-        let here = |counts: &std::collections::HashMap<u32, i64>| {
-            counts.get(&slot).copied().unwrap_or(0) > 0
-        };
+        let here = |counts: &FastMap<u32, i64>| counts.get(&slot).copied().unwrap_or(0) > 0;
         if (self.filters.distinct_hosts_job && here(&self.job_here))
             || (self.filters.distinct_hosts_group && here(&self.group_here))
         {

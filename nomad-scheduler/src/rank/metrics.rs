@@ -254,7 +254,7 @@ pub(crate) fn exhaust_resources(metric: &mut AllocMetric, group: &TaskGroup) {
         let entry = metric
             .resources_exhausted
             .entry(task.name.clone())
-            .or_insert_with(Resources::default);
+            .or_default();
         if cpu {
             entry.cpu += task.resources.cpu;
         }

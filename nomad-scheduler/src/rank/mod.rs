@@ -13,11 +13,12 @@ mod metrics;
 pub(crate) mod score;
 pub(crate) mod spread;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use nomad_core::ids::NodeId;
 use nomad_core::job::{Job, TaskGroup};
+use nomad_core::metric::NodeScoreMeta;
 use nomad_core::node::Node;
 use nomad_core::scheduler_config::SchedulerAlgorithm;
 
@@ -32,6 +33,7 @@ use crate::explain::{NodeExplanation, NodeVerdict};
 use crate::feasible::GroupFilters;
 use crate::feasible::constraint::Check;
 use crate::fit::resources::Ask;
+use crate::hash::FastMap;
 use crate::propose::Proposed;
 use crate::rng;
 
@@ -55,7 +57,6 @@ pub(crate) struct Wanted {
 #[derive(Debug, Clone)]
 pub(crate) struct Choice {
     pub(crate) slot: u32,
-    pub(crate) score: Score,
     /// The best nodes with their scores, best first.
     pub(crate) top: Vec<(u32, Score)>,
 }
@@ -80,13 +81,13 @@ pub(crate) struct Ranking {
     unique_affinity: bool,
     pub(crate) properties: Vec<Property>,
     unique_key: bool,
-    classes: HashMap<u32, ClassState>,
+    classes: FastMap<u32, ClassState>,
     nodes: Vec<NodeState>,
     buckets: Buckets,
     tally: Tally,
     /// Allocations of the group, and of the whole job, by slot.
-    group_here: HashMap<u32, i64>,
-    job_here: HashMap<u32, i64>,
+    group_here: FastMap<u32, i64>,
+    job_here: FastMap<u32, i64>,
     /// How much of the plan's journal is taken in.
     seen: usize,
 }
@@ -129,12 +130,12 @@ impl Ranking {
             filters,
             affinities,
             properties,
-            classes: HashMap::new(),
+            classes: FastMap::default(),
             nodes: Vec::with_capacity(candidates.slots.len()),
             buckets: Buckets::default(),
             tally: Tally::default(),
-            group_here: HashMap::new(),
-            job_here: HashMap::new(),
+            group_here: FastMap::default(),
+            job_here: FastMap::default(),
             seen: 0,
         };
         ranking.count_existing(proposed);
@@ -285,8 +286,8 @@ impl Ranking {
                 (slot, score)
             })
             .collect();
-        let (slot, score) = *top.first()?;
-        Some(Choice { slot, score, top })
+        let (slot, _) = *top.first()?;
+        Some(Choice { slot, top })
     }
 
     fn preferred(
@@ -321,7 +322,7 @@ impl Ranking {
     ) -> Vec<NodeExplanation> {
         self.catch_up(candidates, proposed, wanted);
         let boosts = self.key_boosts();
-        let mut limited: HashMap<usize, String> = HashMap::new();
+        let mut limited: FastMap<usize, String> = FastMap::default();
         self.limited(|position, reason| {
             limited.insert(position, reason.into_owned());
         });
@@ -431,18 +432,34 @@ impl Ranking {
     }
 }
 
-/// The scores of the best nodes as metrics show them.
-pub(crate) fn top_scores(
-    top: &[(u32, Score)],
-    proposed: &Proposed<'_>,
-) -> Vec<nomad_core::metric::NodeScoreMeta> {
-    top.iter()
-        .map(|(slot, score)| nomad_core::metric::NodeScoreMeta {
-            node_id: proposed.columns.row(*slot).id,
-            scores: score.parts(),
-            norm_score: score.mean(),
-        })
-        .collect()
+/// The scores of the best nodes as metrics show them. Neighbouring placements share what did not change.
+#[derive(Debug, Default)]
+pub(crate) struct TopScores(FastMap<u32, (Score, Arc<NodeScoreMeta>)>);
+
+impl TopScores {
+    pub(crate) fn of(
+        &mut self,
+        top: &[(u32, Score)],
+        proposed: &Proposed<'_>,
+    ) -> Vec<Arc<NodeScoreMeta>> {
+        let mut list = Vec::with_capacity(top.len());
+        for (slot, score) in top {
+            if let Some((known, shown)) = self.0.get(slot)
+                && known == score
+            {
+                list.push(Arc::clone(shown));
+                continue;
+            }
+            let shown = Arc::new(NodeScoreMeta {
+                node_id: proposed.columns.row(*slot).id,
+                scores: score.parts(),
+                norm_score: score.mean(),
+            });
+            self.0.insert(*slot, (*score, Arc::clone(&shown)));
+            list.push(shown);
+        }
+        list
+    }
 }
 
 /// Counts by name.

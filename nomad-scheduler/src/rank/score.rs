@@ -110,7 +110,7 @@ impl Score {
     /// The parts by name, as metrics show them.
     pub(crate) fn parts(&self) -> BTreeMap<String, f64> {
         let mut parts = BTreeMap::new();
-        let mut put = |name: &str, value: f64| {
+        let mut put = |name: &'static str, value: f64| {
             parts.insert(name.to_owned(), value);
         };
         put("binpack", self.binpack);

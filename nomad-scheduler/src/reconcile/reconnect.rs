@@ -191,10 +191,10 @@ mod tests {
                 ..Job::default()
             })),
             metrics: Some(Arc::new(AllocMetric {
-                score_meta_data: vec![NodeScoreMeta {
+                score_meta_data: vec![Arc::new(NodeScoreMeta {
                     norm_score: score,
                     ..NodeScoreMeta::default()
-                }],
+                })],
                 ..AllocMetric::default()
             })),
             ..Allocation::default()

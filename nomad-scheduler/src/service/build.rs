@@ -81,13 +81,13 @@ impl<'s, 'a> Build<'s, 'a> {
         let mut explained = Vec::new();
         for (place, replaced) in destructive.chain(others).take(limit) {
             let (job, _) = self.version_for(place);
-            let Some(group) = job.group(&place.group).cloned() else {
+            let Some(group) = job.group(&place.group) else {
                 continue;
             };
             if let Some(old) = replaced {
                 self.stack.proposed.remove(old);
             }
-            let wanted = self.wanted(place, &group, &job);
+            let wanted = self.wanted(place, group, &job);
             let may = may_preempt(self.input.view, job.job_type);
             let nodes = self.stack.explain(&job, &place.group, &wanted, may);
             if let Some(old) = replaced {
@@ -130,12 +130,12 @@ impl<'s, 'a> Build<'s, 'a> {
     /// Places one allocation; `replaced` makes way for it, or stays if there is no room.
     fn place(&mut self, place: &Place, replaced: Option<&Arc<Allocation>>) {
         let (job, deployment) = self.version_for(place);
-        let Some(group) = job.group(&place.group).cloned() else {
+        let Some(group) = job.group(&place.group) else {
             return;
         };
         if let Some(metric) = self.failed.get_mut(&place.group) {
             metric.coalesced_failures += 1;
-            rank::exhaust_resources(metric, &group);
+            rank::exhaust_resources(metric, group);
             self.keep_failed(place);
             return;
         }
@@ -151,7 +151,7 @@ impl<'s, 'a> Build<'s, 'a> {
             );
             self.stack.proposed.remove(old);
         }
-        let wanted = self.wanted(place, &group, &job);
+        let wanted = self.wanted(place, group, &job);
         let may = may_preempt(self.input.view, job.job_type);
         match self.stack.select(&job, &place.group, &wanted, may) {
             Ok(selected) => self.add(place, &job, deployment, selected),
@@ -160,7 +160,7 @@ impl<'s, 'a> Build<'s, 'a> {
                     withdraw_stop(&mut self.plan, old);
                     self.stack.proposed.restore(old);
                 }
-                rank::exhaust_resources(&mut metric, &group);
+                rank::exhaust_resources(&mut metric, group);
                 self.failed.insert(place.group.clone(), *metric);
                 self.keep_failed(place);
             }

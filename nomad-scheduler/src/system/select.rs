@@ -1,5 +1,6 @@
 //! Judges single nodes for a group of a system job.
 
+// tidy-allow: hash, looked up by key only and never iterated into a result
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -17,7 +18,7 @@ use crate::preempt::{Asking, Room, Victims, make_room};
 use crate::propose::Proposed;
 use crate::rank::score::{self, Score};
 use crate::rank::spread::{Property, Purpose};
-use crate::rank::{Style, describe, top_scores};
+use crate::rank::{Style, TopScores, describe};
 use crate::rng::Rng;
 
 /// Why a node does not take the group.
@@ -192,7 +193,7 @@ impl GroupChecks {
                 let mut score =
                     Score::new(score::fit(self.style.algorithm, capacity, &used), false);
                 score.devices = room.extra.device_score;
-                metric.score_meta_data = top_scores(&[(slot, score)], proposed);
+                metric.score_meta_data = TopScores::default().of(&[(slot, score)], proposed);
                 Ok(Given {
                     resources: room.resources,
                     metric,

@@ -151,13 +151,6 @@ impl Step {
     pub(crate) fn reblocked(&self) -> &[Evaluation] {
         self.reblock_evals.as_deref().unwrap_or_default()
     }
-
-    pub(crate) fn has(&self, feature: &str) -> bool {
-        self.features
-            .iter()
-            .flatten()
-            .any(|own| own.as_str() == feature)
-    }
 }
 
 /// Where the recording is: `NOMAD_SCHEDULER_ORACLE`, else below `NOMAD_SHARED`, else beside the checkout.

@@ -99,6 +99,12 @@ impl BufferedConn {
     pub fn waiting(&self) -> usize {
         self.read.waiting()
     }
+
+    /// Waits until bytes or the end of the stream are there to be read. A task that waits here
+    /// needs no buffer until then, and [`Self::waiting`] says how large it must be. Cancel-safe.
+    pub async fn readable(&mut self) {
+        std::future::poll_fn(|cx| self.read.shared.poll_readable(self.read.side, cx)).await;
+    }
 }
 
 impl ReadHalf {

@@ -256,6 +256,11 @@ impl Direction {
         }
     }
 
+    /// Whether a read would not have to wait: bytes are there, or the end is.
+    pub(super) fn readable(&self) -> bool {
+        self.len > 0 || !self.writer_open
+    }
+
     /// Bytes that wait to be read.
     pub(super) fn waiting(&self) -> usize {
         self.len

@@ -78,6 +78,18 @@ impl Shared {
         }
     }
 
+    /// Waits until a read by `side` would not have to wait.
+    pub(super) fn poll_readable(&self, side: Side, cx: &mut Context<'_>) -> Poll<()> {
+        let mut guard = self.written_by(side.other()).lock();
+        if guard.readable() {
+            return Poll::Ready(());
+        }
+        let replaced = guard.park_reader(cx.waker());
+        drop(guard);
+        drop(replaced);
+        Poll::Pending
+    }
+
     /// Queues `parts` as one write, see [`Direction::write`].
     #[inline]
     pub(super) fn poll_write(

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 /// Longest file that is read, in bytes.
-#[expect(dead_code, reason = "the runner that reads files follows")]
 pub(super) const MAX_ENV_BYTES: usize = 4 * 1024 * 1024;
 
 /// A line that is no variable.

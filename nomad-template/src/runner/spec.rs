@@ -301,13 +301,13 @@ impl Default for ClientSettings {
             disable_file_sandbox: false,
             wait: Some(Wait {
                 min: Duration::from_secs(5),
-                max: Duration::from_secs(4 * 60),
+                max: Duration::from_mins(4),
             }),
             wait_bounds: None,
-            block_query_wait: Duration::from_secs(5 * 60),
+            block_query_wait: Duration::from_mins(5),
             retry_attempts: 12,
             retry_backoff: Duration::from_millis(250),
-            retry_max_backoff: Duration::from_secs(60),
+            retry_max_backoff: Duration::from_mins(1),
         }
     }
 }

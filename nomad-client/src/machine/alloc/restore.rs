@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use nomad_core::alloc::{AllocDeploymentStatus, Allocation};
+use nomad_core::alloc::{AllocDeploymentStatus, AllocNetworkStatus, Allocation};
 use nomad_core::task_state::{TaskRunState, TaskState, event_type};
 use nomad_core::{Nanos, Timestamp};
 
@@ -29,6 +29,7 @@ impl AllocMachine {
         alloc: Arc<Allocation>,
         tasks: BTreeMap<String, RestoredTask>,
         health: Option<AllocDeploymentStatus>,
+        network: Option<AllocNetworkStatus>,
         max_kill_timeout: Nanos,
         now: Timestamp,
     ) -> Result<(Self, Vec<Action>), MachineError> {
@@ -36,6 +37,9 @@ impl AllocMachine {
         machine.changed = super::Changed::default();
         if health.is_some() {
             machine.health = health;
+        }
+        if network.is_some() {
+            machine.network = network;
         }
         let mut out = Vec::new();
         let mut begun = false;

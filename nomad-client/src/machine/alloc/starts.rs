@@ -15,6 +15,8 @@ impl AllocMachine {
         self.stage = AllocStage::Tasks;
         match result {
             Ok(()) => {
+                // Without a network of its own the status is there and empty.
+                self.network.get_or_insert_default();
                 // A stop may have come meanwhile; then there is nothing to watch.
                 if self.kill.is_none() {
                     self.watch_health(now);

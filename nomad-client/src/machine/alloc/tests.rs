@@ -456,7 +456,7 @@ fn running_tasks_are_found_again_without_a_restart() {
     let alloc = Arc::new(alloc_of(JobType::Service, vec![main_task("web")]));
     let tasks = BTreeMap::from([("web".to_owned(), stored(TaskRunState::Running, true))]);
     let (mut machine, actions) =
-        AllocMachine::restored(alloc, tasks, None, Nanos::secs(30), at(100)).unwrap();
+        AllocMachine::restored(alloc, tasks, None, None, Nanos::secs(30), at(100)).unwrap();
     assert_eq!(
         actions,
         [Action::Recover {
@@ -481,7 +481,7 @@ fn tasks_that_cannot_be_found_wait_for_the_servers() {
     let alloc = Arc::new(alloc_of(JobType::Service, vec![main_task("web")]));
     let tasks = BTreeMap::from([("web".to_owned(), stored(TaskRunState::Running, true))]);
     let (mut machine, _) =
-        AllocMachine::restored(alloc, tasks, None, Nanos::secs(30), at(100)).unwrap();
+        AllocMachine::restored(alloc, tasks, None, None, Nanos::secs(30), at(100)).unwrap();
     let gone = Event::Recovered("web".to_owned(), Err("no such process".to_owned()));
     let actions = machine.handle(gone, at(101), 0.0);
     assert!(
@@ -503,7 +503,7 @@ fn ended_allocations_stay_ended() {
     let alloc = Arc::new(alloc_of(JobType::Batch, vec![main_task("t")]));
     let tasks = BTreeMap::from([("t".to_owned(), stored(TaskRunState::Dead, false))]);
     let (mut machine, actions) =
-        AllocMachine::restored(alloc, tasks, None, Nanos::secs(30), at(100)).unwrap();
+        AllocMachine::restored(alloc, tasks, None, None, Nanos::secs(30), at(100)).unwrap();
     assert_eq!(actions, [Action::Postrun]);
     assert!(machine.handle(Event::Wake, at(101), 0.0).is_empty());
     machine.handle(Event::PostrunDone, at(101), 0.0);
@@ -517,7 +517,7 @@ fn allocations_that_never_began_begin() {
     task::apply(&mut task.state, None, events::received(at(1)));
     let tasks = BTreeMap::from([("t".to_owned(), task)]);
     let (_, actions) =
-        AllocMachine::restored(alloc, tasks, None, Nanos::secs(30), at(100)).unwrap();
+        AllocMachine::restored(alloc, tasks, None, None, Nanos::secs(30), at(100)).unwrap();
     assert_eq!(actions, [Action::Prerun]);
 }
 

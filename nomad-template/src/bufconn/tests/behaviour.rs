@@ -290,3 +290,20 @@ async fn a_full_backlog_makes_dialers_wait() {
     }
     assert_eq!(left, DEFAULT_BACKLOG);
 }
+
+#[tokio::test]
+async fn a_reader_may_wait_without_a_buffer() {
+    let (mut a, mut b, _) = pair_with(1000);
+    {
+        let mut waiting = Box::pin(b.readable());
+        assert!(futures::poll!(&mut waiting).is_pending());
+        a.write_all(b"seven").await.unwrap();
+        waiting.await;
+    }
+    assert_eq!(b.waiting(), 5);
+    let mut buf = [0; 5];
+    b.read_exact(&mut buf).await.unwrap();
+    drop(a);
+    b.readable().await;
+    assert_eq!(b.waiting(), 0);
+}

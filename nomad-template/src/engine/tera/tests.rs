@@ -252,7 +252,7 @@ fn hostile_templates_are_bounded() {
         assert!(render(&text).is_err(), "{}", &text[..text.len().min(80)]);
     }
     assert!(
-        start.elapsed() < Duration::from_secs(60),
+        start.elapsed() < Duration::from_mins(1),
         "{:?}",
         start.elapsed()
     );

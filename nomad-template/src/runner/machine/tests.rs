@@ -229,7 +229,7 @@ fn one_splay_for_all_and_changes_meanwhile_join() {
         deeds(
             &mut machine,
             rendered([(1, Outcome::Changed)]),
-            at - Duration::from_nanos(1)
+            at.saturating_sub(Duration::from_nanos(1))
         ),
         []
     );
