@@ -201,6 +201,8 @@ pub trait Backend: Send + Sync + 'static {
     async fn reconcile_summaries(&self) -> ApiResult<()>;
     fn members(&self) -> ServerMembersResponse;
     fn raft_configuration(&self) -> RaftConfiguration;
+    /// How the consensus group stands, as this server knows it.
+    async fn autopilot_health(&self) -> ApiResult<AutopilotHealth>;
     /// A whole snapshot archive.
     async fn snapshot_save(&self) -> ApiResult<Bytes>;
     async fn snapshot_restore(&self, archive: Bytes) -> ApiResult<()>;

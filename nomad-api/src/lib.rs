@@ -26,6 +26,8 @@ mod parse;
 pub mod query;
 #[cfg(feature = "server")]
 pub mod routes;
+#[cfg(feature = "server")]
+pub mod services;
 
 #[cfg(feature = "client")]
 pub use self::client::{Client, ClientError};

@@ -132,7 +132,14 @@ impl ServerHalf {
         };
         let reply = self.server.plan_job(request).await.map_err(api_error)?;
         let diff = with_diff
-            .then(|| super::diff::diff(reply.old.as_deref(), reply.new.as_deref(), true))
+            .then(|| {
+                let updates = reply
+                    .annotations
+                    .as_ref()
+                    .map(|annotations| annotations.desired_tg_updates.clone())
+                    .unwrap_or_default();
+                super::diff::planned(reply.old.as_deref(), reply.new.as_deref(), &updates)
+            })
             .transpose()?;
         Ok(JobPlanResponse {
             annotations: reply.annotations.map(|annotations| (*annotations).clone()),

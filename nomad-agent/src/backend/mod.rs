@@ -1,6 +1,5 @@
 //! The agent as the routes see it: [`nomad_api::backend::Backend`] over the server and client halves.
 
-mod cluster;
 mod diff;
 mod errors;
 mod jobs;
@@ -22,6 +21,7 @@ use nomad_api::types::*;
 use nomad_core::job::Job;
 use nomad_core::node::{Eligibility, NodePool};
 use nomad_core::scheduler_config::SchedulerConfiguration;
+use nomad_core::view::ClusterView;
 use nomad_core::{AllocId, Clock, DeploymentId, EvalId, JobKey, NodeId, Timestamp, spec};
 use nomad_server::{Server, SharedIds, ops};
 use nomad_state::{State, Watch, WatchKey};
@@ -32,6 +32,9 @@ pub(crate) use self::node::LocalNode;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::telemetry::metrics::Metrics;
+
+/// Who acts when access control is off, in what is kept of an action.
+const ACLS_DISABLED: &str = "acls-disabled";
 
 /// The server half with what its writes need.
 #[derive(Clone)]
@@ -46,14 +49,6 @@ pub(crate) struct ServerHalf {
 impl ServerHalf {
     pub(crate) fn now(&self) -> Timestamp {
         SystemClock.now()
-    }
-
-    /// Puts a command into the log.
-    pub(crate) async fn propose(
-        &self,
-        command: impl Into<nomad_state::Command>,
-    ) -> ApiResult<nomad_state::Applied> {
-        self.server.propose(command).await.map_err(api_error)
     }
 
     pub(crate) fn state(&self) -> State {
@@ -224,7 +219,9 @@ impl Backend for AgentBackend {
             .scale_job(key, request)
             .await
             .map_err(api_error)?;
-        Ok(registered(&reply))
+        let mut response = registered(&reply);
+        response.meta.known_leader = self.leadership().known_leader;
+        Ok(response)
     }
 
     async fn dispatch_job(
@@ -256,10 +253,17 @@ impl Backend for AgentBackend {
     }
 
     async fn force_periodic(&self, key: JobKey) -> ApiResult<PeriodicForceResponse> {
-        let _ = key;
-        Err(ApiError::internal(
-            "launching periodic jobs is not built yet",
-        ))
+        let (eval_id, index) = self
+            .server
+            .server
+            .force_periodic(key)
+            .await
+            .map_err(api_error)?;
+        Ok(PeriodicForceResponse {
+            eval_id: text(eval_id),
+            eval_create_index: index,
+            index,
+        })
     }
 
     fn diff_jobs(
@@ -373,7 +377,7 @@ impl Backend for AgentBackend {
             }),
             mark_eligible: request.mark_eligible,
             meta: request.meta,
-            accessor_id: String::new(),
+            accessor_id: ACLS_DISABLED.to_owned(),
         };
         self.server
             .server
@@ -388,7 +392,7 @@ impl Backend for AgentBackend {
             .server
             .evaluate_node(id)
             .await
-            .map(node_updated)
+            .map(|reply| self.node_updated(id, &reply))
             .map_err(api_error)
     }
 
@@ -397,7 +401,7 @@ impl Backend for AgentBackend {
             .server
             .purge_node(id)
             .await
-            .map(node_updated)
+            .map(|reply| self.node_updated(id, &reply))
             .map_err(api_error)
     }
 
@@ -438,7 +442,11 @@ impl Backend for AgentBackend {
     }
 
     async fn garbage_collect(&self) -> ApiResult<()> {
-        self.server.garbage_collect().await
+        self.server
+            .server
+            .collect_garbage()
+            .await
+            .map_err(api_error)
     }
 
     async fn reconcile_summaries(&self) -> ApiResult<()> {
@@ -456,6 +464,10 @@ impl Backend for AgentBackend {
 
     fn raft_configuration(&self) -> RaftConfiguration {
         support::raft_configuration(self)
+    }
+
+    async fn autopilot_health(&self) -> ApiResult<AutopilotHealth> {
+        support::autopilot_health(self).await
     }
 
     async fn snapshot_save(&self) -> ApiResult<Bytes> {
@@ -534,15 +546,31 @@ fn drained(reply: ops::NodeReply) -> NodeDrainResponse {
     }
 }
 
-fn node_updated(reply: ops::NodeReply) -> NodeUpdateResponse {
-    NodeUpdateResponse {
-        eval_ids: reply.eval_ids.iter().map(ToString::to_string).collect(),
-        eval_create_index: reply.eval_create_index,
-        node_modify_index: reply.node_modify_index,
-        meta: QueryMeta {
-            index: reply.index,
-            ..QueryMeta::default()
-        },
-        ..NodeUpdateResponse::default()
+impl AgentBackend {
+    /// The answer to a change of a node, with what a node wants to know of the cluster.
+    fn node_updated(&self, id: NodeId, reply: &ops::NodeReply) -> NodeUpdateResponse {
+        let state = self.server.state();
+        let rpc = &self.addresses.rpc;
+        NodeUpdateResponse {
+            eval_ids: reply.eval_ids.iter().map(ToString::to_string).collect(),
+            eval_create_index: reply.eval_create_index,
+            node_modify_index: reply.node_modify_index,
+            features: Some(serde_json::json!(0)),
+            leader_rpc_addr: self.leadership().leader_addr,
+            num_nodes: state.all_nodes().count() as u64,
+            servers: vec![serde_json::json!({
+                "RPCAdvertiseAddr": rpc, "Datacenter": self.identity.datacenter,
+                "RPCMajorVersion": 0, "RPCMinorVersion": 0,
+            })],
+            scheduling_eligibility: state
+                .node(id)
+                .map(|node| node.scheduling_eligibility.to_string())
+                .unwrap_or_default(),
+            meta: QueryMeta {
+                index: reply.index,
+                ..QueryMeta::default()
+            },
+            ..NodeUpdateResponse::default()
+        }
     }
 }

@@ -59,6 +59,9 @@ fn fs_error(error: &FsError) -> ApiError {
     match error {
         FsError::NotFound { .. } => ApiError::not_found(text),
         FsError::IsDirectory { .. } => ApiError::bad_request(text),
+        FsError::Escapes | FsError::Prohibited { .. } => {
+            ApiError::new(http::StatusCode::FORBIDDEN, text)
+        }
         _ => ApiError::internal(text),
     }
 }
@@ -106,6 +109,10 @@ impl NodeBackend for LocalNode {
     }
 
     async fn signal(&self, id: AllocId, request: AllocSignalRequest) -> ApiResult<()> {
+        if !request.signal.is_empty() {
+            nomad_drivers::signal::number(&request.signal)
+                .map_err(|error| ApiError::bad_request(error.to_string()))?;
+        }
         self.0
             .signal_alloc(id, &request.task, &request.signal)
             .await
@@ -289,7 +296,7 @@ impl NodeBackend for LocalNode {
     }
 
     async fn checks(&self, _id: AllocId) -> ApiResult<serde_json::Value> {
-        // No provider runs checks yet, so there is no result of one.
-        Ok(serde_json::json!({}))
+        // No provider runs checks yet, so there is no result of one; that is written as null.
+        Ok(serde_json::Value::Null)
     }
 }

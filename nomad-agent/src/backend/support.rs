@@ -7,7 +7,8 @@ use futures::StreamExt;
 use nomad_api::backend::{ApiResult, ByteStream};
 use nomad_api::error::ApiError;
 use nomad_api::types::{
-    AgentHealth, AgentMember, HealthOfHalf, RaftConfiguration, RaftServer, ServerMembersResponse,
+    AgentHealth, AgentMember, AutopilotHealth, HealthOfHalf, RaftConfiguration, RaftServer,
+    ServerHealth, ServerMembersResponse,
 };
 use nomad_core::job::StringMap;
 use nomad_core::view::ClusterView;
@@ -93,6 +94,60 @@ pub(super) fn raft_configuration(backend: &AgentBackend) -> RaftConfiguration {
     }
 }
 
+/// Health of the consensus group: on the leader of every server, elsewhere only what this one knows.
+pub(super) async fn autopilot_health(backend: &AgentBackend) -> ApiResult<AutopilotHealth> {
+    let server = &backend.server.server;
+    let status = server.consensus().await.map_err(super::errors::api_error)?;
+    let leader = status.leadership.leader_id;
+    let servers: Vec<ServerHealth> = status
+        .peers
+        .iter()
+        .map(|peer| {
+            let own = peer.id == status.id;
+            // Only the leader hears the others.
+            let active = own || peer.active.unwrap_or(false);
+            let last_contact = if own {
+                status.last_contact.unwrap_or_default()
+            } else {
+                std::time::Duration::ZERO
+            };
+            ServerHealth {
+                id: peer.info.node_id.clone(),
+                name: format!("{}.{}", peer.info.name, backend.identity.region),
+                address: peer.info.address.clone(),
+                serf_status: if active { "alive" } else { "failed" }.to_owned(),
+                version: nomad_core::API_LEVEL.to_owned(),
+                leader: leader == Some(peer.id),
+                voter: peer.voter,
+                last_contact: go_duration(last_contact),
+                last_term: status.leadership.term,
+                last_index: if own {
+                    status.last_index
+                } else {
+                    peer.matched.unwrap_or(0)
+                },
+                healthy: active && leader.is_some(),
+                // Not followed yet.
+                stable_since: nomad_core::Timestamp::default(),
+            }
+        })
+        .collect();
+    let voters = servers.iter().filter(|server| server.voter);
+    let well = voters.clone().filter(|server| server.healthy).count();
+    let majority = voters.clone().count() / 2 + 1;
+    Ok(AutopilotHealth {
+        healthy: leader.is_some() && servers.iter().all(|server| server.healthy),
+        failure_tolerance: well.saturating_sub(majority),
+        leader: servers
+            .iter()
+            .find(|server| server.leader)
+            .map(|server| server.id.clone())
+            .unwrap_or_default(),
+        voters: voters.map(|server| server.id.clone()).collect(),
+        servers,
+    })
+}
+
 pub(super) fn health(backend: &AgentBackend) -> AgentHealth {
     let half = |ok: bool, wrong: &str| HealthOfHalf {
         ok,
@@ -116,6 +171,115 @@ pub(super) fn health(backend: &AgentBackend) -> AgentHealth {
     }
 }
 
+/// The configuration as the API shows it; null is a block that this agent does not have.
+fn shown_config(backend: &AgentBackend) -> serde_json::Value {
+    let config = &backend.config;
+    let server = &backend.server.server;
+    let files: Vec<_> = config
+        .files
+        .iter()
+        .map(|file| file.display().to_string())
+        .collect();
+    let plugins: Vec<_> = config
+        .plugins
+        .iter()
+        .map(|(name, settings)| json!({"Name": name, "Args": null, "Config": settings}))
+        .collect();
+    let settings = &config.client.settings;
+    let mut shown = json!({
+        "Region": config.region,
+        "Datacenter": config.datacenter,
+        "NodeName": backend.identity.name,
+        "DataDir": config.data_dir.as_deref().unwrap_or(std::path::Path::new("")),
+        "PluginDir": config.plugin_dir.as_deref().unwrap_or(std::path::Path::new("")),
+        "LogLevel": config.log_level,
+        "LogJson": config.log_json,
+        "LogIncludeLocation": config.log_include_location,
+        "LogFile": config.log_file.as_deref().unwrap_or(std::path::Path::new("")),
+        "BindAddr": config.bind_addr,
+        "EnableDebug": config.enable_debug,
+        "DevMode": config.dev,
+        "Ports": {"HTTP": config.ports.http, "RPC": config.ports.rpc, "Serf": config.ports.serf},
+        "Addresses": {"HTTP": config.addresses.http, "RPC": config.addresses.rpc, "Serf": config.addresses.serf},
+        "AdvertiseAddrs": {
+            "HTTP": backend.addresses.http, "RPC": backend.addresses.rpc, "Serf": backend.addresses.serf,
+        },
+        "LeaveOnInt": config.leave_on_interrupt,
+        "LeaveOnTerm": config.leave_on_terminate,
+        "HTTPAPIResponseHeaders": config.http_api_response_headers,
+        "Limits": {
+            "HTTPMaxConnsPerClient": config.limits.http_max_conns_per_client,
+            "HTTPSHandshakeTimeout": go_duration(config.limits.https_handshake_timeout),
+            "RPCHandshakeTimeout": go_duration(config.limits.rpc_handshake_timeout),
+            "RPCMaxConnsPerClient": config.limits.rpc_max_conns_per_client,
+        },
+        "Plugins": plugins,
+        "Files": files,
+        "ConfigPaths": files,
+        "Server": {
+            "Enabled": config.server.enabled,
+            "BootstrapExpect": config.server.bootstrap_expect,
+            "NumSchedulers": server.config().workers,
+            "RaftMultiplier": config.server.raft_multiplier,
+            "JobMaxPriority": config.server.job_max_priority,
+            "JobDefaultPriority": config.server.job_default_priority,
+            "JobMaxCount": config.server.job_max_count,
+            "JobTrackedVersions": config.server.job_tracked_versions,
+        },
+        "Client": {
+            "Enabled": config.client.enabled,
+            "NodeClass": settings.node_class,
+            "NodePool": settings.node_pool,
+            "Meta": settings.meta,
+            "Options": settings.options,
+            "Servers": config.client.servers,
+            "NetworkInterface": settings.network_interface,
+            "MinDynamicPort": settings.min_dynamic_port,
+            "MaxDynamicPort": settings.max_dynamic_port,
+            "NodeMaxAllocs": settings.node_max_allocs,
+            "DisableRemoteExec": settings.disable_remote_exec,
+        },
+        "ACL": {"Enabled": false},
+        "Telemetry": {
+            "PrometheusMetrics": config.telemetry.prometheus_metrics,
+            "CollectionInterval": go_duration(config.telemetry.collection_interval),
+            "PublishAllocationMetrics": config.telemetry.publish_allocation_metrics,
+            "PublishNodeMetrics": config.telemetry.publish_node_metrics,
+        },
+        "Version": {"Version": nomad_core::API_LEVEL, "Revision": "", "VersionPrerelease": "", "VersionMetadata": ""},
+        // This agent never calls home and writes to no syslog.
+        "DisableUpdateCheck": true,
+        "DisableAnonymousSignature": true,
+        "EnableSyslog": false,
+    });
+    for block in ABSENT_BLOCKS {
+        shown[block] = serde_json::Value::Null;
+    }
+    shown
+}
+
+/// Blocks of the configuration that clients may look for and that this agent does not have.
+const ABSENT_BLOCKS: [&str; 14] = [
+    "Audit",
+    "Autopilot",
+    "Consuls",
+    "Eventlog",
+    "KEKProviders",
+    "LogRotateBytes",
+    "LogRotateDuration",
+    "LogRotateMaxFiles",
+    "RPC",
+    "Reporting",
+    "Sentinel",
+    "SyslogFacility",
+    "TLSConfig",
+    "UI",
+];
+
+fn go_duration(duration: std::time::Duration) -> String {
+    nomad_core::Nanos::from_std(duration).to_string()
+}
+
 pub(super) fn agent_self(backend: &AgentBackend) -> serde_json::Value {
     let config = &backend.config;
     let server = &backend.server.server;
@@ -133,40 +297,7 @@ pub(super) fn agent_self(backend: &AgentBackend) -> serde_json::Value {
         })
         .collect();
     json!({
-        "config": {
-            "Region": config.region,
-            "Datacenter": config.datacenter,
-            "NodeName": backend.identity.name,
-            "DataDir": config.data_dir,
-            "LogLevel": config.log_level,
-            "LogJson": config.log_json,
-            "BindAddr": config.bind_addr,
-            "EnableDebug": config.enable_debug,
-            "DevMode": config.dev,
-            "Ports": {"HTTP": config.ports.http, "RPC": config.ports.rpc, "Serf": config.ports.serf},
-            "Addresses": {"HTTP": config.addresses.http, "RPC": config.addresses.rpc, "Serf": config.addresses.serf},
-            "AdvertiseAddrs": {
-                "HTTP": backend.addresses.http, "RPC": backend.addresses.rpc, "Serf": backend.addresses.serf,
-            },
-            "LeaveOnInt": config.leave_on_interrupt,
-            "LeaveOnTerm": config.leave_on_terminate,
-            "Server": {
-                "Enabled": config.server.enabled,
-                "BootstrapExpect": config.server.bootstrap_expect,
-                "NumSchedulers": server.config().workers,
-            },
-            "Client": {
-                "Enabled": config.client.enabled,
-                "NodeClass": config.client.settings.node_class,
-                "NodePool": config.client.settings.node_pool,
-                "Meta": config.client.settings.meta,
-                "Options": config.client.settings.options,
-                "Servers": config.client.servers,
-            },
-            "ACL": {"Enabled": false},
-            "Telemetry": {"PrometheusMetrics": config.telemetry.prometheus_metrics},
-            "Version": {"Version": nomad_core::API_LEVEL, "Revision": "", "VersionPrerelease": "", "VersionMetadata": ""},
-        },
+        "config": shown_config(backend),
         "member": member(backend),
         "stats": {
             "nomad": {

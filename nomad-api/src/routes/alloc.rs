@@ -144,9 +144,8 @@ async fn services(call: Call, id: &str) -> RouteResult {
                 || state.table_index(Table::Allocs),
                 |alloc| alloc.modify_index,
             );
-            // Registrations come with the service catalogue; a known allocation has none until then.
-            let none: Option<Vec<serde_json::Value>> = alloc.map(|_| Vec::new());
-            Ok(Answer::new(index, none))
+            let rows = alloc.map(|alloc| crate::services::of_alloc(state, alloc));
+            Ok(Answer::new(index, rows))
         },
     )
     .await

@@ -334,7 +334,7 @@ fn frame_body(frames: FrameStream, content_type: &'static str) -> Response<Body>
     response
 }
 
-/// A file's bytes. Errors are a body with status 200, as clients of this route expect.
+/// A file's bytes, with the error of opening it as the answer's status.
 async fn read_file(
     node: &dyn NodeBackend,
     id: AllocId,
@@ -342,13 +342,10 @@ async fn read_file(
     offset: i64,
     limit: i64,
 ) -> RouteResult {
-    let mut stream = match node.read_file(id, path, offset, limit).await {
-        Ok(stream) => stream,
-        Err(error) => return Ok(Response::new(Body::from(error.text))),
-    };
+    let mut stream = node.read_file(id, path, offset, limit).await?;
     let first = match stream.next().await {
         None => return Ok(empty()),
-        Some(Err(error)) => return Ok(Response::new(Body::from(error.text))),
+        Some(Err(error)) => return Err(error),
         Some(Ok(first)) => first,
     };
     let kind = if std::str::from_utf8(&first).is_ok() {

@@ -578,12 +578,11 @@ async fn services(call: Call, key: JobKey) -> RouteResult {
     read_one(
         &call,
         "job not found",
-        || row(&key),
+        || vec![WatchKey::Table(Table::Allocs)],
         |state| {
             let job = state.job(&key);
-            // Registrations come with the service catalogue; a known job has none until then.
-            let none: Option<Vec<serde_json::Value>> = job.map(|_| Vec::new());
-            Ok(Answer::new(row_index(state, job.map(|job| &**job)), none))
+            let rows = job.map(|_| crate::services::all(state, |alloc| alloc.job_key() == key));
+            Ok(Answer::new(row_index(state, job.map(|job| &**job)), rows))
         },
     )
     .await

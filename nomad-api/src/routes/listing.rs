@@ -85,12 +85,12 @@ pub(crate) fn index_token(token: &str) -> Option<(u64, String)> {
 pub(crate) fn uuid_prefix<'a>(table: &str, prefix: &'a str) -> Result<&'a str, ApiError> {
     let digits: String = prefix.chars().filter(|c| *c != '-').collect();
     if !digits.len().is_multiple_of(2) {
-        return Err(ApiError::internal(format!(
+        return Err(ApiError::bad_request(format!(
             "{table} lookup failed: index error: Input (without hyphens) must be even length"
         )));
     }
     if let Some(bad) = digits.chars().find(|c| !c.is_ascii_hexdigit()) {
-        return Err(ApiError::internal(format!(
+        return Err(ApiError::bad_request(format!(
             "{table} lookup failed: index error: Invalid UUID: encoding/hex: invalid byte: U+{:04X} {bad:?}",
             u32::from(bad)
         )));
@@ -101,12 +101,12 @@ pub(crate) fn uuid_prefix<'a>(table: &str, prefix: &'a str) -> Result<&'a str, A
 /// A whole UUID from a path.
 pub(crate) fn uuid<T: std::str::FromStr>(table: &str, text: &str) -> Result<T, ApiError> {
     if text.len() != 36 {
-        return Err(ApiError::internal(format!(
+        return Err(ApiError::bad_request(format!(
             "{table} lookup failed: index error: UUID must be 36 characters"
         )));
     }
     text.parse().map_err(|_| {
-        ApiError::internal(format!(
+        ApiError::bad_request(format!(
             "{table} lookup failed: index error: Invalid UUID: {text}"
         ))
     })

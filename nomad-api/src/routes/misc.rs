@@ -1,13 +1,17 @@
-//! Small families: system, status, regions, metrics, scaling policies.
+//! Small families: system, status, regions, metrics, scaling policies, services.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::body::Body;
 use http::{HeaderValue, Method, Response, StatusCode, header};
+use nomad_core::alloc::Allocation;
 use nomad_core::job::ScalingPolicy;
 use nomad_state::{Table, WatchKey};
 use serde_json::json;
 
 use super::answer::Answer;
 use super::blocking::{read_json, read_one};
+use super::listing::in_namespace;
 use super::{Call, RouteResult, empty, json as json_answer, read_headers};
 use crate::error::ApiError;
 
@@ -91,7 +95,7 @@ pub(super) async fn scaling(call: Call, rest: &str) -> RouteResult {
                 .scaling_policies()
                 .filter(|policy| {
                     let target = |name: &str| policy.target.get(name).map_or("", String::as_str);
-                    super::listing::in_namespace(&options, target("Namespace"))
+                    in_namespace(&options, target("Namespace"))
                         && (job.is_empty() || target("Job") == job)
                         && policy.kind.starts_with(&kind)
                         && policy.id.starts_with(&options.prefix)
@@ -119,7 +123,77 @@ pub(super) async fn scaling(call: Call, rest: &str) -> RouteResult {
     .await
 }
 
-/// Catalogues that exist but hold nothing until volumes, plugins and services are built.
+/// `/v1/services`: names and tags by namespace.
+pub(super) async fn services(call: Call) -> RouteResult {
+    call.expect_get()?;
+    let options = call.options.clone();
+    read_json(
+        &call,
+        || vec![WatchKey::Table(Table::Allocs)],
+        |state| {
+            let mut names: BTreeMap<String, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
+            let fits = |alloc: &Allocation| in_namespace(&options, &alloc.namespace);
+            for row in crate::services::all(state, fits) {
+                let of_namespace = names.entry(row.namespace).or_default();
+                of_namespace
+                    .entry(row.service_name)
+                    .or_default()
+                    .extend(row.tags);
+            }
+            let rows: Vec<_> = names
+                .into_iter()
+                .map(|(namespace, services)| {
+                    let services: Vec<_> = services
+                        .into_iter()
+                        .map(|(name, tags)| json!({"ServiceName": name, "Tags": sorted(tags)}))
+                        .collect();
+                    json!({"Namespace": namespace, "Services": services})
+                })
+                .collect();
+            Ok(Answer::new(state.table_index(Table::Allocs), rows))
+        },
+    )
+    .await
+}
+
+fn sorted(tags: BTreeSet<String>) -> Vec<String> {
+    tags.into_iter().collect()
+}
+
+/// `/v1/service/:name`: the instances, or those that belong to a key.
+pub(super) async fn service(call: Call, name: &str) -> RouteResult {
+    call.expect_get()?;
+    let options = call.options.clone();
+    let choose = match call.query.text("choose") {
+        "" => None,
+        text => Some(parse_choose(text)?),
+    };
+    read_json(
+        &call,
+        || vec![WatchKey::Table(Table::Allocs)],
+        |state| {
+            let fits = |alloc: &Allocation| in_namespace(&options, &alloc.namespace);
+            let mut rows = crate::services::all(state, fits);
+            rows.retain(|row| row.service_name == name);
+            if let Some((count, key)) = &choose {
+                rows = crate::services::choose(rows, key, *count);
+            }
+            Ok(Answer::new(state.table_index(Table::Allocs), rows))
+        },
+    )
+    .await
+}
+
+/// `COUNT|KEY`.
+fn parse_choose(text: &str) -> Result<(usize, String), ApiError> {
+    text.split_once('|')
+        .and_then(|(count, key)| Some((count.parse().ok().filter(|n| *n > 0)?, key.to_owned())))
+        .ok_or_else(|| {
+            ApiError::bad_request(format!("invalid choose parameter {text:?}: want COUNT|KEY"))
+        })
+}
+
+/// Catalogues that exist but hold nothing until volumes and plugins are built.
 pub(super) async fn not_yet_lists(call: Call) -> RouteResult {
     call.expect_get()?;
     let mut response = json_answer::<[(); 0]>(&[])?;

@@ -11,6 +11,7 @@ mod client;
 mod deployment;
 mod eval;
 mod exec;
+mod fuzzy;
 mod job;
 mod jobs;
 mod listing;
@@ -158,7 +159,7 @@ async fn dispatch(backend: Arc<dyn Backend>, request: Request<Body>) -> RouteRes
     let options = query.options()?;
     let region = backend.identity().region.clone();
     if !options.region.is_empty() && options.region != region && options.region != "global" {
-        return Err(ApiError::internal("No path to region"));
+        return Err(ApiError::bad_request("No path to region"));
     }
     let call = Call {
         backend,
@@ -196,7 +197,9 @@ async fn route(call: Call, path: &str) -> RouteResult {
         ("search", rest) => search::route(call, rest).await,
         ("namespaces" | "namespace", rest) => namespace::route(call, family, rest).await,
         ("scaling", Some(rest)) => misc::scaling(call, rest).await,
-        ("volumes" | "plugins" | "services", None) => misc::not_yet_lists(call).await,
+        ("service", Some(rest)) => misc::service(call, rest).await,
+        ("services", None) => misc::services(call).await,
+        ("volumes" | "plugins", None) => misc::not_yet_lists(call).await,
         _ => Err(ApiError::no_route()),
     }
 }

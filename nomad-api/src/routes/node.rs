@@ -177,7 +177,7 @@ async fn eligibility(mut call: Call, id: &str) -> RouteResult {
         "eligible" => Eligibility::Eligible,
         "ineligible" => Eligibility::Ineligible,
         other => {
-            return Err(ApiError::internal(format!(
+            return Err(ApiError::bad_request(format!(
                 "invalid scheduling eligibility {other:?}"
             )));
         }

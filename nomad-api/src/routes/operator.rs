@@ -22,6 +22,7 @@ pub(super) async fn route(call: Call, rest: &str) -> RouteResult {
             set_scheduler_config(call).await
         }
         ("raft/configuration", &Method::GET) => json(&call.backend.raft_configuration()),
+        ("autopilot/health", &Method::GET) => autopilot_health(call).await,
         ("snapshot", &Method::GET) => snapshot_save(call).await,
         ("snapshot", &Method::PUT | &Method::POST) => snapshot_restore(call).await,
         ("license", &Method::GET) => {
@@ -29,7 +30,7 @@ pub(super) async fn route(call: Call, rest: &str) -> RouteResult {
             *response.status_mut() = StatusCode::NO_CONTENT;
             Ok(response)
         }
-        ("scheduler/configuration" | "raft/configuration" | "snapshot", _) => {
+        ("scheduler/configuration" | "raft/configuration" | "autopilot/health" | "snapshot", _) => {
             Err(ApiError::invalid_method())
         }
         _ => Err(ApiError::no_route()),
@@ -119,6 +120,16 @@ async fn set_scheduler_config(mut call: Call) -> RouteResult {
     let mut answer = json(&response)?;
     write_header(&mut answer, response.index);
     Ok(answer)
+}
+
+/// 429 where the group is not healthy, so that a probe needs no more than the status.
+async fn autopilot_health(call: Call) -> RouteResult {
+    let health = call.backend.autopilot_health().await?;
+    let mut response = json(&health)?;
+    if !health.healthy {
+        *response.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    }
+    Ok(response)
 }
 
 async fn snapshot_save(call: Call) -> RouteResult {

@@ -13,10 +13,10 @@ use crate::query::QueryOptions;
 use crate::types::{QueryMeta, SearchRequest, SearchResponse};
 
 /// Most ids of one context in an answer.
-const MAX_MATCHES: usize = 20;
+pub(super) const MAX_MATCHES: usize = 20;
 
 /// Contexts that may be searched, in the order of the error text.
-const CONTEXTS: [&str; 12] = [
+pub(super) const CONTEXTS: [&str; 12] = [
     "allocs",
     "jobs",
     "nodes",
@@ -34,17 +34,12 @@ const CONTEXTS: [&str; 12] = [
 pub(super) async fn route(mut call: Call, rest: Option<&str>) -> RouteResult {
     match rest {
         None => {}
+        Some("fuzzy") => return super::fuzzy::route(call).await,
         Some(_) => return Err(ApiError::no_route()),
     }
     call.expect_write()?;
     let request: SearchRequest = call.json().await?;
-    if request.context != "all" && !CONTEXTS.contains(&request.context.as_str()) {
-        return Err(ApiError::internal(format!(
-            "context must be one of [{}] or 'all' for all contexts; got {:?}",
-            CONTEXTS.join(" "),
-            request.context
-        )));
-    }
+    check_context(&request.context)?;
     call.backend.read_barrier().await?;
     let state = call.backend.state();
     let mut matches = BTreeMap::new();
@@ -81,8 +76,24 @@ pub(super) async fn route(mut call: Call, rest: Option<&str>) -> RouteResult {
     Ok(response)
 }
 
+/// Whether the context is one that may be searched.
+pub(super) fn check_context(context: &str) -> Result<(), ApiError> {
+    if context == "all" || CONTEXTS.contains(&context) {
+        return Ok(());
+    }
+    Err(ApiError::bad_request(format!(
+        "context must be one of [{}] or 'all' for all contexts; got {context:?}",
+        CONTEXTS.join(" "),
+    )))
+}
+
 /// Ids of a context that start with the prefix; one more than are shown, to know of the rest.
-fn find(state: &State, options: &QueryOptions, context: &str, prefix: &str) -> Vec<String> {
+pub(super) fn find(
+    state: &State,
+    options: &QueryOptions,
+    context: &str,
+    prefix: &str,
+) -> Vec<String> {
     let most = MAX_MATCHES + 1;
     let names = |all: &mut dyn Iterator<Item = String>| -> Vec<String> {
         all.filter(|name| name.starts_with(prefix))

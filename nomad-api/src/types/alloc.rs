@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use nomad_core::alloc::{
-    AllocDeploymentStatus, AllocatedResources, Allocation, DesiredTransition, RescheduleTracker,
+    AllocDeploymentStatus, AllocNetworkStatus, AllocatedResources, Allocation, ClientStatus,
+    DesiredTransition, RescheduleTracker,
 };
 use nomad_core::job::Job;
 use nomad_core::task_state::TaskState;
@@ -139,6 +140,18 @@ impl Serialize for AllocRow<'_> {
         let mut value = serde_json::to_value(self.0).map_err(serde::ser::Error::custom)?;
         if let Some(object) = value.as_object_mut() {
             object.remove("JobVersion");
+            // Written even when empty.
+            object
+                .entry("SigningKeyID")
+                .or_insert_with(|| self.0.signing_key_id.as_str().into());
+            // A node that has reported and gave no network of its own gave an empty one.
+            if self.0.network_status.is_none() && self.0.client_status != ClientStatus::Pending {
+                let empty = serde_json::to_value(AllocNetworkStatus::default());
+                object.insert(
+                    "NetworkStatus".to_owned(),
+                    empty.map_err(serde::ser::Error::custom)?,
+                );
+            }
         }
         value.serialize(serializer)
     }

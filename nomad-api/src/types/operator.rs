@@ -42,3 +42,39 @@ pub struct RaftServer {
     pub voter: bool,
     pub raft_protocol: String,
 }
+
+/// How the consensus group stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct AutopilotHealth {
+    pub healthy: bool,
+    /// Servers that may fail while the rest still is a majority.
+    pub failure_tolerance: usize,
+    /// Id of the leader.
+    pub leader: String,
+    /// Ids of the servers that vote.
+    pub voters: Vec<String>,
+    pub servers: Vec<ServerHealth>,
+}
+
+/// How one server stands.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ServerHealth {
+    #[serde(rename = "ID")]
+    pub id: String,
+    pub name: String,
+    pub address: String,
+    pub serf_status: String,
+    pub version: String,
+    pub leader: bool,
+    pub voter: bool,
+    /// How long ago it was heard of, as a duration.
+    pub last_contact: String,
+    pub last_term: u64,
+    pub last_index: u64,
+    pub healthy: bool,
+    /// Since when `healthy` has this value.
+    #[serde(with = "nomad_core::wire::rfc3339")]
+    pub stable_since: nomad_core::Timestamp,
+}

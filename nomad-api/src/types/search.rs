@@ -27,3 +27,33 @@ pub struct SearchResponse {
     #[serde(flatten)]
     pub meta: QueryMeta,
 }
+
+/// Body of a fuzzy search.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct FuzzySearchRequest {
+    #[serde(with = "wire::null_default")]
+    pub text: String,
+    #[serde(with = "wire::null_default")]
+    pub context: String,
+}
+
+/// One thing whose name contains the text.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct FuzzyMatch {
+    #[serde(rename = "ID")]
+    pub id: String,
+    /// What leads to it, from the outside in.
+    #[serde(rename = "Scope", with = "wire::null_if_empty")]
+    pub scope: Vec<String>,
+}
+
+/// Answer to a fuzzy search.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct FuzzySearchResponse {
+    pub matches: BTreeMap<String, Vec<FuzzyMatch>>,
+    pub truncations: BTreeMap<String, bool>,
+    #[serde(flatten)]
+    pub meta: QueryMeta,
+}

@@ -91,10 +91,10 @@ pub(crate) fn interpolate<'a>(text: &'a str, node: &Node) -> Cow<'a, str> {
     let mut out = String::new();
     let mut rest = text;
     while let Some(start) = rest.find("${") {
-        out.push_str(&rest[..start]);
         let Some(length) = rest[start..].find('}') else {
             break;
         };
+        out.push_str(&rest[..start]);
         let end = start + length + 1;
         if let Some(value) = Target::parse(&rest[start..end]).resolve(node) {
             out.push_str(&value);

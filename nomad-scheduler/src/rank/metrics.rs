@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use nomad_core::job::{Resources, TaskGroup};
+use nomad_core::job::TaskGroup;
 use nomad_core::metric::AllocMetric;
 
 use super::judge::Verdict;

@@ -308,7 +308,6 @@ impl Ranking {
         score.spread = boost;
         Some(Choice {
             slot,
-            score,
             top: vec![(slot, score)],
         })
     }
