@@ -191,6 +191,8 @@ pub(super) fn values<T: DeserializeOwned + Send + 'static>(
         ready: VecDeque<T>,
         path: String,
         ended: bool,
+        /// What ended it, told after the values before it.
+        failure: Option<ClientError>,
     }
     let state = State {
         bytes,
@@ -198,6 +200,7 @@ pub(super) fn values<T: DeserializeOwned + Send + 'static>(
         ready: VecDeque::new(),
         path: path.to_owned(),
         ended: false,
+        failure: None,
     };
     futures::stream::unfold(state, |mut state: State<T>| async move {
         loop {
@@ -205,7 +208,7 @@ pub(super) fn values<T: DeserializeOwned + Send + 'static>(
                 return Some((Ok(value), state));
             }
             if state.ended {
-                return None;
+                return state.failure.take().map(|error| (Err(error), state));
             }
             match state.bytes.next().await {
                 None => state.ended = true,
@@ -219,11 +222,10 @@ pub(super) fn values<T: DeserializeOwned + Send + 'static>(
                     if let Err(source) = take_values(&mut state.buffer, &mut state.ready) {
                         state.ended = true;
                         let path = state.path.clone();
-                        return Some((Err(ClientError::Decode { path, source }), state));
-                    }
-                    if state.buffer.len() > limit {
+                        state.failure = Some(ClientError::Decode { path, source });
+                    } else if state.buffer.len() > limit {
                         state.ended = true;
-                        return Some((Err(ClientError::TooLarge { limit }), state));
+                        state.failure = Some(ClientError::TooLarge { limit });
                     }
                 }
             }
