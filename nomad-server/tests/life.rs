@@ -169,8 +169,8 @@ async fn canaries_wait_for_promotion() {
 async fn a_silent_node_goes_down_and_its_work_moves() {
     let cluster = TestServer::start_with(Storage::memory(), |config| {
         config.heartbeat = HeartbeatConfig {
-            min_ttl: Nanos::millis(100),
-            grace: Nanos::millis(50),
+            min_ttl: Nanos::millis(1000),
+            grace: Nanos::millis(500),
             max_per_second: 1000.0,
             ..HeartbeatConfig::default()
         };
