@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::StreamExt;
 use nomad_api::backend::{ApiResult, ByteStream};
 use nomad_api::error::ApiError;
@@ -405,6 +404,4 @@ pub(super) fn publish_state_metrics(backend: &AgentBackend) {
             set("unknown", counts.unknown);
         }
     }
-    metrics::gauge!("nomad.runtime.num_goroutines").set(0.0);
-    let _ = Bytes::new();
 }
