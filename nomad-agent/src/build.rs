@@ -224,6 +224,11 @@ async fn start_server(
     settings.datacenter.clone_from(&config.datacenter);
     settings.bootstrap_expect = config.server.bootstrap_expect;
     settings.job_tracked_versions = config.server.job_tracked_versions;
+    settings.event_buffer = if config.server.enable_event_broker {
+        config.server.event_buffer_size
+    } else {
+        0
+    };
     settings.job_max_count = config.server.job_max_count;
     settings.job_max_priority = config.server.job_max_priority;
     if let Some(workers) = config.server.num_schedulers {

@@ -11,7 +11,7 @@ use nomad_core::job::{Job, StringMap};
 use nomad_core::node::{Eligibility, NodePool};
 use nomad_core::scheduler_config::SchedulerConfiguration;
 use nomad_core::{AllocId, DeploymentId, EvalId, JobKey, NodeId, Timestamp, spec};
-use nomad_state::{State, Watch, WatchKey};
+use nomad_state::{EventRead, State, Watch, WatchKey};
 
 use crate::error::ApiError;
 use crate::types::*;
@@ -78,6 +78,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Watches keys from now on.
     fn watch(&self, keys: Vec<WatchKey>) -> Watch;
+
+    /// Where in the event stream a subscriber that asks for an index starts.
+    fn events_start(&self, index: u64) -> u64;
+
+    /// Events from a cursor on.
+    fn events(&self, cursor: u64) -> EventRead;
 
     /// What this agent knows of the leader.
     fn leadership(&self) -> Leadership;

@@ -53,6 +53,8 @@ pub struct ServerConfig {
     pub gc: GcConfig,
     /// Versions of a job that are kept (`job_tracked_versions`).
     pub job_tracked_versions: usize,
+    /// Log entries whose events the event stream keeps (`event_buffer_size`); 0 is no event stream.
+    pub event_buffer: usize,
     /// Largest sum of a job's counts; 0 is no limit (`job_max_count`).
     pub job_max_count: i64,
     /// Largest priority of a job (`job_max_priority`).
@@ -76,6 +78,7 @@ impl ServerConfig {
             heartbeat: HeartbeatConfig::default(),
             gc: GcConfig::default(),
             job_tracked_versions: 6,
+            event_buffer: nomad_state::events::DEFAULT_EVENT_BUFFER,
             job_max_count: 50_000,
             job_max_priority: 100,
         }

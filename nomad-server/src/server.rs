@@ -9,7 +9,7 @@ use nomad_core::{Clock, NodeId};
 use nomad_proto::TunnelIo;
 use nomad_proto::node::ServerAddress;
 use nomad_raft::{PeerStatus, Raft, Status};
-use nomad_state::{Applied, Command, State, Store, Watch, WatchKey};
+use nomad_state::{Applied, Command, EventRead, State, Store, Watch, WatchKey};
 use parking_lot::Mutex;
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
@@ -158,6 +158,7 @@ impl Server {
     ) -> Result<Self, StartError> {
         config.validate()?;
         let store = Arc::new(Store::new());
+        store.keep_events(config.event_buffer);
         let feed = Feed::new();
         let sessions = Arc::new(Sessions::default());
         let peers = Arc::new(Peers::new(config.raft.id, config.peer_info()));
@@ -244,6 +245,16 @@ impl Server {
     /// Watches keys from now on. Make the watch first, read the state after: no change is missed then.
     pub fn watch(&self, keys: Vec<WatchKey>) -> Watch {
         self.inner.store.watch(keys)
+    }
+
+    /// Where in the event stream a subscriber that asks for an index starts.
+    pub fn events_start(&self, index: u64) -> u64 {
+        self.inner.store.events_start(index)
+    }
+
+    /// Events from a cursor on; watch [`WatchKey::Events`] first, then read.
+    pub fn events(&self, cursor: u64) -> EventRead {
+        self.inner.store.events(cursor)
     }
 
     /// Every change from now on, in order, for event streams. A receiver that lagged is told so and reads the state.

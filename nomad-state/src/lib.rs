@@ -15,6 +15,7 @@
 //! `nomad-server`), JSON envelopes (`nomad-api`).
 
 pub mod command;
+pub mod events;
 pub mod table;
 
 mod apply;
@@ -26,6 +27,7 @@ mod watch;
 
 pub use self::apply::{Applied, ApplyError, Reply};
 pub use self::command::{Command, CommandError};
+pub use self::events::{Event, EventBatch, EventBuffer, EventPayload, EventRead};
 pub use self::snapshot::SnapshotError;
 pub use self::state::State;
 pub use self::store::Store;

@@ -7,6 +7,7 @@ use parking_lot::{Mutex, RwLock};
 
 use crate::apply::{self, Applied, ApplyError};
 use crate::command::Command;
+use crate::events::{self, EventBatch, EventBuffer, EventRead};
 use crate::snapshot::{self, SnapshotError};
 use crate::state::State;
 use crate::table::WatchKey;
@@ -20,6 +21,7 @@ pub struct Store {
     /// Serializes writers; readers never wait for it.
     writer: Mutex<()>,
     watches: Arc<WatchRegistry>,
+    events: Mutex<EventBuffer>,
 }
 
 impl Store {
@@ -57,10 +59,15 @@ impl Store {
         let mut tables = (*self.current.read().0).clone();
         let mut results = Vec::new();
         let mut keys = Vec::new();
+        let mut told = Vec::new();
         for (index, command) in commands {
             let mut txn = Txn::new(tables.clone(), index);
             match apply::apply(&mut txn, command) {
                 Ok(reply) => {
+                    let events = events::events_of(command, &txn.changes, &tables, &txn.tables);
+                    if !events.is_empty() {
+                        told.push(EventBatch { index, events });
+                    }
                     tables = txn.tables;
                     keys.extend(txn.changes.watch_keys());
                     results.push(Ok(Applied {
@@ -74,8 +81,31 @@ impl Store {
             tables.index = index;
         }
         *self.current.write() = State(Arc::new(tables));
+        // After the state: who hears of an object finds it.
+        if !told.is_empty() {
+            let mut buffer = self.events.lock();
+            for batch in told {
+                buffer.push(batch);
+            }
+            keys.push(WatchKey::Events);
+        }
         self.watches.notify(&keys);
         results
+    }
+
+    /// How many log entries the event stream keeps; 0 turns it off.
+    pub fn keep_events(&self, batches: usize) {
+        self.events.lock().resize(batches);
+    }
+
+    /// Where a subscriber that asks for `index` starts; see [`EventBuffer::start`].
+    pub fn events_start(&self, index: u64) -> u64 {
+        self.events.lock().start(index)
+    }
+
+    /// Events from a cursor on. Watch [`WatchKey::Events`] first, then read: nothing is missed then.
+    pub fn events(&self, cursor: u64) -> EventRead {
+        self.events.lock().read(cursor)
     }
 
     /// Writes a snapshot of the newest state.

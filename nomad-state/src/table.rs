@@ -58,6 +58,8 @@ pub enum WatchKey {
     Deployment(DeploymentId),
     /// Any allocation of the deployment.
     DeploymentAllocs(DeploymentId),
+    /// The event stream has something new.
+    Events,
 }
 
 /// One changed row: before and after; absent before when created, absent after when deleted.

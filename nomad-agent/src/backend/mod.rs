@@ -24,7 +24,7 @@ use nomad_core::scheduler_config::SchedulerConfiguration;
 use nomad_core::view::ClusterView;
 use nomad_core::{AllocId, Clock, DeploymentId, EvalId, JobKey, NodeId, Timestamp, spec};
 use nomad_server::{Server, SharedIds, ops};
-use nomad_state::{State, Watch, WatchKey};
+use nomad_state::{EventRead, State, Watch, WatchKey};
 
 use self::errors::api_error;
 use self::jobs::{registered, text};
@@ -86,6 +86,14 @@ impl Backend for AgentBackend {
 
     fn watch(&self, keys: Vec<WatchKey>) -> Watch {
         self.server.server.watch(keys)
+    }
+
+    fn events_start(&self, index: u64) -> u64 {
+        self.server.server.events_start(index)
+    }
+
+    fn events(&self, cursor: u64) -> EventRead {
+        self.server.server.events(cursor)
     }
 
     fn leadership(&self) -> Leadership {

@@ -107,6 +107,9 @@ pub struct ServerBlock {
     /// Bytes; 0 keeps no source.
     pub job_max_source_size: u64,
     pub job_tracked_versions: usize,
+    pub enable_event_broker: bool,
+    /// Log entries whose events are kept for the event stream.
+    pub event_buffer_size: usize,
 }
 
 /// The `client` block.
@@ -191,6 +194,8 @@ impl Default for Config {
                 job_max_count: 50_000,
                 job_max_source_size: 1 << 20,
                 job_tracked_versions: 6,
+                enable_event_broker: true,
+                event_buffer_size: 100,
             },
             client: ClientBlock::default(),
             telemetry: Telemetry {

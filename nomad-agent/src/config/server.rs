@@ -49,6 +49,12 @@ pub(super) fn apply(read: &mut Reader<'_>, into: &mut ServerBlock) {
         1..=1_000,
         &mut into.job_tracked_versions,
     );
+    read.flag("enable_event_broker", &mut into.enable_event_broker);
+    read.number(
+        "event_buffer_size",
+        0..=1_000_000,
+        &mut into.event_buffer_size,
+    );
     read.accepted(&["protocol_version", "log_file"]);
     read.not_built(&[
         "authoritative_region",
@@ -71,8 +77,6 @@ pub(super) fn apply(read: &mut Reader<'_>, into: &mut ServerBlock) {
         "rejoin_after_leave",
         "plan_rejection_tracker",
         "plan_apply_pipeline",
-        "enable_event_broker",
-        "event_buffer_size",
         "deploy_query_rate_limit",
         "search",
         "job_max_source_size",

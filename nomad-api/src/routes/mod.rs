@@ -10,6 +10,7 @@ mod blocking;
 mod client;
 mod deployment;
 mod eval;
+mod event;
 mod exec;
 mod fuzzy;
 mod job;
@@ -190,6 +191,7 @@ async fn route(call: Call, path: &str) -> RouteResult {
         ("client", Some(rest)) => client::route(call, rest).await,
         ("agent", Some(rest)) => agent::route(call, rest).await,
         ("operator", Some(rest)) => operator::route(call, rest).await,
+        ("event", Some(rest)) => event::route(call, rest).await,
         ("system", Some(rest)) => misc::system(call, rest).await,
         ("status", Some(rest)) => misc::status(call, rest).await,
         ("regions", None) => misc::regions(call).await,
