@@ -3,10 +3,12 @@
 use nomad_api::backend::{ApiResult, RegisterJob};
 use nomad_api::error::ApiError;
 use nomad_api::types::*;
-use nomad_core::spec;
+use nomad_core::job::Job;
 use nomad_core::validate::{AdmissionError, Admitted, NamespaceRules, Rules, admit, check_update};
 use nomad_core::view::ClusterView;
+use nomad_core::{Timestamp, spec};
 use nomad_server::ops;
+use nomad_server::periodic::{Schedule, is_time_zone};
 use nomad_state::command;
 
 use super::ServerHalf;
@@ -28,7 +30,7 @@ impl ServerHalf {
                 .namespace(&namespace)
                 .map(|_| NamespaceRules::default()),
             node_pool_exists: pool.is_empty() || state.node_pool(&pool).is_some(),
-            is_time_zone: &|name| name == "Local" || jiff::tz::TimeZone::get(name).is_ok(),
+            is_time_zone: &is_time_zone,
         };
         admit(job, &self.defaults, &rules, &mut self.ids.clone())
     }
@@ -82,7 +84,7 @@ impl ServerHalf {
     }
 
     /// Every scaling policy has an id; stored ones win when the job is applied.
-    fn fill_policy_ids(&self, job: &mut nomad_core::job::Job) {
+    fn fill_policy_ids(&self, job: &mut Job) {
         for group in &mut job.task_groups {
             let policies = group.scaling.iter_mut();
             for policy in policies.chain(
@@ -126,6 +128,7 @@ impl ServerHalf {
         let stored = self.state().job(&job.key()).cloned();
         check_update(stored.as_deref(), &job)
             .map_err(|error| ApiError::internal(error.to_string()))?;
+        let next_periodic_launch = next_launch(&job, self.now());
         let request = ops::RegisterJob {
             job,
             ..ops::RegisterJob::default()
@@ -149,9 +152,18 @@ impl ServerHalf {
             diff,
             warnings: admitted.warnings.warning_text(),
             index: reply.index,
+            next_periodic_launch,
             ..JobPlanResponse::default()
         })
     }
+}
+
+/// When a periodic job would start next; zero for all others, and for a schedule that never comes.
+fn next_launch(job: &Job, now: Timestamp) -> Timestamp {
+    let periodic = job.periodic.as_ref().filter(|periodic| periodic.enabled);
+    let schedule = periodic.and_then(|periodic| Schedule::of(periodic).ok());
+    let next = schedule.and_then(|schedule| schedule.next_after(now));
+    next.unwrap_or(Timestamp::ZERO)
 }
 
 fn stored_submission(submission: JobSubmission) -> command::JobSubmission {

@@ -69,12 +69,14 @@ impl Client {
         stop: StopOptions,
         options: &QueryOptions,
     ) -> Result<JobDeregisterResponse, ClientError> {
-        let options = options
+        let mut options = options
             .clone()
             .param("purge", stop.purge.to_string())
             .param("global", stop.global.to_string())
-            .param("eval_priority", stop.eval_priority.to_string())
             .param("no_shutdown_delay", stop.no_shutdown_delay.to_string());
+        if stop.eval_priority != 0 {
+            options = options.param("eval_priority", stop.eval_priority.to_string());
+        }
         self.delete(&path(id, ""), &options).await
     }
 

@@ -235,7 +235,7 @@ fn footer(context: &Context, file: &JobFileFlags, index: u64, path: &str) {
          {command}\n\n\
          With -check-index the job is registered only if the servers still have the\n\
          version that this plan was made against: its job modify index must be the one\n\
-         above. If somebody has changed the job since, nothing is changed, and the plan\n\
-         should be made again."
+         above. If somebody has changed the job since, nothing is changed, and this plan is\n\
+         potentially invalid."
     ));
 }

@@ -114,7 +114,14 @@ pub(crate) fn schedule(
         deployment,
     } = prepare(input, columns, ids);
     let mut finish = Finish {
-        deployment_id: deployment.as_ref().map(|deployment| deployment.id),
+        // An evaluation names the job's deployment also when that has ended: monitors follow it from there.
+        deployment_id: deployment
+            .as_ref()
+            .map(|deployment| deployment.id)
+            .or_else(|| {
+                let latest = input.view.latest_deployment(&input.eval.job_key());
+                latest.map(|deployment| deployment.id)
+            }),
         follow_ups: std::mem::take(&mut results.follow_ups),
         ..Finish::default()
     };

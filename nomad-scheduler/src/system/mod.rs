@@ -86,13 +86,17 @@ pub(crate) fn schedule(
         .view
         .latest_deployment(&key)
         .map(|deployment| Deployment::clone(deployment));
+    let latest_id = latest.as_ref().map(|deployment| deployment.id);
     let (current, _, cancelled) = choose(latest, job.map(|job| &**job), input.now);
     plan.deployment_updates.extend(cancelled);
 
     let mut desired: BTreeMap<String, DesiredUpdates> = BTreeMap::new();
     stop_unwanted(&diff, &mut plan, &mut stack, &mut desired);
     let mut finish = Finish {
-        deployment_id: current.as_ref().map(|deployment| deployment.id),
+        deployment_id: current
+            .as_ref()
+            .map(|deployment| deployment.id)
+            .or(latest_id),
         ..Finish::default()
     };
     if let Some(job) = job.filter(|job| !job.stopped()) {

@@ -24,7 +24,7 @@ pub struct Schedule {
     zone: TimeZone,
 }
 
-/// Whether a name is that of a time zone; "" is UTC.
+/// Whether a name is that of a time zone; "" is UTC, and `Local` the zone of the machine that leads.
 pub fn is_time_zone(name: &str) -> bool {
     zone(name).is_some()
 }
@@ -32,6 +32,9 @@ pub fn is_time_zone(name: &str) -> bool {
 fn zone(name: &str) -> Option<TimeZone> {
     if name.is_empty() || name == "UTC" {
         return Some(TimeZone::UTC);
+    }
+    if name == "Local" {
+        return TimeZone::try_system().ok();
     }
     TimeZone::get(name).ok()
 }
