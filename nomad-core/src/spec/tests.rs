@@ -278,3 +278,22 @@ fn scaling_policies_keep_their_ids() {
     assert_eq!(task(&first), task(&second));
     assert_ne!(id(&first), task(&first));
 }
+
+#[test]
+fn a_batch_job_read_from_the_api_may_be_sent_back() {
+    let zeros = json!({
+        "Stagger": 0, "MaxParallel": 0, "HealthCheck": "", "MinHealthyTime": 0, "HealthyDeadline": 0,
+        "ProgressDeadline": 0, "AutoRevert": false, "AutoPromote": false, "Canary": 0,
+    });
+    for (kind, update, kept) in [
+        ("batch", zeros.clone(), false),
+        ("batch", json!({"MaxParallel": 2}), true),
+        ("service", zeros, true),
+    ] {
+        let job = json!({"ID": "a", "Type": kind, "Update": update, "TaskGroups": [{"Name": "g"}]});
+        let mut job: Job = decode(job.to_string().as_bytes(), LIMIT).unwrap();
+        job.canonicalize();
+        let group = &job.task_groups.as_deref().unwrap()[0];
+        assert_eq!(group.update.is_some(), kept, "{kind}");
+    }
+}

@@ -8,7 +8,7 @@ mod policy;
 mod service;
 mod task;
 
-use super::{Job, Multiregion, MultiregionStrategy, Periodic, Spread};
+use super::{Job, Multiregion, MultiregionStrategy, Periodic, Spread, UpdateStrategy};
 
 /// The region that stands for "wherever the agent is".
 pub(crate) const DEFAULT_REGION: &str = "global";
@@ -57,6 +57,10 @@ impl Job {
         }
         if let Some(multiregion) = &mut self.multiregion {
             multiregion.canonicalize();
+        }
+        // A batch job that was read from the API carries an update policy of zeros; sent back it still means none.
+        if !self.has_deployments() && self.update.as_ref().is_some_and(UpdateStrategy::is_zero) {
+            self.update = None;
         }
         if self.update.is_some() || self.has_deployments() {
             self.update.get_or_insert_default().canonicalize_job();

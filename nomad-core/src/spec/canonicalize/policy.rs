@@ -56,6 +56,27 @@ impl UpdateStrategy {
         *self = full;
     }
 
+    /// Whether every field is absent or zero.
+    pub(super) fn is_zero(&self) -> bool {
+        let mut set = self.clone();
+        set.health_check = set.health_check.filter(|text| !text.is_empty());
+        for flag in [&mut set.auto_promote, &mut set.auto_revert] {
+            *flag = flag.filter(|value| *value);
+        }
+        for number in [&mut set.canary, &mut set.max_parallel] {
+            *number = number.filter(|value| *value != 0);
+        }
+        for time in [
+            &mut set.healthy_deadline,
+            &mut set.min_healthy_time,
+            &mut set.progress_deadline,
+            &mut set.stagger,
+        ] {
+            *time = time.filter(|value| !value.is_zero());
+        }
+        set == Self::default()
+    }
+
     pub(super) fn canonicalize_job(&mut self) {
         self.canonicalize();
     }
