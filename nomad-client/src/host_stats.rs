@@ -113,7 +113,7 @@ impl HostSampler {
             memory,
             cpu,
             disk_stats: disks(),
-            alloc_dir_stats: disk(&self.alloc_dir, "", ""),
+            alloc_dir_stats: holder(&self.alloc_dir),
             device_stats: None,
             uptime: read("/proc/uptime")
                 .split('.')
@@ -197,6 +197,21 @@ fn disks() -> Vec<HostDisk> {
         .collect()
 }
 
+/// The disk that holds a path: the mount nearest above it.
+fn holder(path: &Path) -> HostDisk {
+    let real = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mounts = mounts();
+    // Of two mounts at one place the later one is seen.
+    let nearest = mounts
+        .iter()
+        .filter(|mount| real.starts_with(&mount.point))
+        .max_by_key(|mount| mount.point.len());
+    nearest.map_or_else(
+        || disk(path, "", ""),
+        |mount| disk(path, &mount.source, &mount.point),
+    )
+}
+
 fn disk(path: &Path, device: &str, mountpoint: &str) -> HostDisk {
     let usage = disk_usage(path).unwrap_or_default();
     HostDisk {
@@ -213,6 +228,18 @@ fn disk(path: &Path, device: &str, mountpoint: &str) -> HostDisk {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_disk_of_a_path_is_the_mount_above_it() {
+        let here = holder(&std::env::temp_dir());
+        assert!(!here.device.is_empty() && !here.mountpoint.is_empty());
+        assert!(
+            std::env::temp_dir().starts_with(&here.mountpoint),
+            "{}",
+            here.mountpoint
+        );
+        assert_eq!(holder(Path::new("/proc/self")).mountpoint, "/proc");
+    }
 
     #[test]
     fn rates_come_from_two_measurements() {
