@@ -1,7 +1,6 @@
 //! The agent's side: requests, notices, and a supervisor that is started again when it is gone.
 
 mod exec;
-mod keeper;
 mod link;
 
 use std::path::{Path, PathBuf};
@@ -161,7 +160,7 @@ impl SupervisorClient {
 
     /// Starts a task; returns when its program runs. If the supervisor dies meanwhile, the new one is asked whether it
     /// knows the task, and only if not it is started now: a program never runs twice. One that was held back when the
-    /// supervisor died shows as ended, without success.
+    /// supervisor died is started by the new one.
     ///
     /// # Errors
     /// [`ErrorKind::Start`] when the program cannot be run, [`ErrorKind::AlreadyExists`], [`ErrorKind::Invalid`].

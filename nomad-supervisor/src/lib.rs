@@ -4,11 +4,13 @@
 //! state directory; the supervisor itself is [`run`], started as `nomad supervisor --dir STATE_DIR`.
 //!
 //! Invariants:
-//! - There is no helper process and no thread per task. An idle task costs the supervisor a few KiB and no CPU time.
+//! - There is no helper process and no thread per task, and two processes per node. An idle task costs the supervisor a few KiB and no CPU time.
 //! - Neither the death of the agent nor that of the supervisor stops a task or loses a byte of its log. Bytes leave
 //!   a task's FIFO in the same system call that puts them into the log file, so there is no moment at which only the
-//!   supervisor's memory holds them.
-//! - A task runs only after the journal knows its pid: a supervisor that dies in between leaves no unknown process.
+//!   supervisor's memory holds them. What waits in a FIFO, and how a process ended, is kept by a second process that only
+//!   holds descriptors (`fdstore`), also when agent and supervisor die at once.
+//! - A task runs only after the journal knows its pid: a supervisor that dies in between leaves no unknown process. The
+//!   next one knows whether it was released to run its program; one that was not is forgotten, as it never was.
 //! - An exit code that nobody could learn is [`ExitStatus::Lost`], never success.
 //! - One supervisor per directory, held by a lock on a file in it.
 //!
@@ -17,6 +19,7 @@
 
 pub mod cgroup;
 mod client;
+mod fdstore;
 mod journal;
 mod launch;
 mod logs;

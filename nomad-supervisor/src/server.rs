@@ -3,6 +3,7 @@
 mod adopt;
 mod conn;
 mod exec;
+mod keep;
 mod plan;
 mod process;
 mod pump;
@@ -11,6 +12,7 @@ mod state;
 mod stats;
 mod task;
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -22,6 +24,7 @@ use rustix::fs::FlockOperation;
 use rustix::process::{Resource, Rlimit};
 use tokio::net::UnixListener;
 
+use crate::fdstore::FdStore;
 use crate::journal::JournalFile;
 use crate::sys::proc;
 use crate::{JOURNAL_NAME, LOCK_NAME};
@@ -96,14 +99,21 @@ pub fn run(config: SupervisorConfig) -> Result<(), RunError> {
     let journal_path = dir.join(JOURNAL_NAME);
     let (journal, records) =
         JournalFile::open(&journal_path).map_err(fail("open journal", &journal_path))?;
+    let (store, held) = match FdStore::open(dir) {
+        Ok((store, held)) => (Some(store), held),
+        Err(error) => {
+            tracing::error!(%error, "there is no descriptor store: our death may lose what tasks say last");
+            (None, BTreeMap::new())
+        }
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(fail("build the runtime for", dir))?;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
-        let supervisor = Supervisor::new(journal, proc::boot_id(), task_nofile);
-        adopt::adopt_all(&supervisor, records);
+        let supervisor = Supervisor::new(journal, store, proc::boot_id(), task_nofile);
+        adopt::adopt_all(&supervisor, records, held);
         let listener = bind(dir).map_err(fail("listen in", dir))?;
         tracing::info!(dir = %dir.display(), tasks = supervisor.running(), "supervisor ready");
         serve(&supervisor, &listener, config.idle_exit).await;
@@ -128,6 +138,9 @@ async fn serve(supervisor: &Rc<Supervisor>, listener: &UnixListener, idle_exit: 
             () = supervisor.shutdown_requested() => return,
             () = idle(supervisor, idle_exit) => {
                 tracing::info!("nothing to do: the supervisor ends");
+                if let Some(store) = &supervisor.store {
+                    store.quit();
+                }
                 return;
             }
         }

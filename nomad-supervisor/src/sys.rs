@@ -1,5 +1,6 @@
 //! The kernel interfaces that need care: starting processes, pidfds, `/proc`.
 
+pub(crate) mod fork;
 pub(crate) mod pidfd;
 pub(crate) mod proc;
 pub(crate) mod spawn;

@@ -191,23 +191,25 @@ pub(crate) struct SocketAddress {
 }
 
 impl SocketAddress {
+    /// The supervisor's.
     pub(crate) fn in_dir(dir: &std::path::Path) -> std::io::Result<Self> {
+        Self::named(dir, crate::SOCKET_NAME)
+    }
+
+    /// A socket of this name.
+    pub(crate) fn named(dir: &std::path::Path, name: &str) -> std::io::Result<Self> {
         /// `sun_path` has 108 bytes, one of them for the end.
         const MAX_PATH_BYTES: usize = 107;
         use std::os::fd::AsRawFd;
 
-        let path = dir.join(crate::SOCKET_NAME);
+        let path = dir.join(name);
         if path.as_os_str().len() <= MAX_PATH_BYTES {
             return Ok(Self { path, _dir: None });
         }
         let flags =
             rustix::fs::OFlags::PATH | rustix::fs::OFlags::DIRECTORY | rustix::fs::OFlags::CLOEXEC;
         let fd = rustix::fs::open(dir, flags, rustix::fs::Mode::empty())?;
-        let path = std::path::PathBuf::from(format!(
-            "/proc/self/fd/{}/{}",
-            fd.as_raw_fd(),
-            crate::SOCKET_NAME
-        ));
+        let path = std::path::PathBuf::from(format!("/proc/self/fd/{}/{name}", fd.as_raw_fd()));
         Ok(Self {
             path,
             _dir: Some(fd),

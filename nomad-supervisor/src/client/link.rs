@@ -11,9 +11,8 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
-use super::keeper::Keeper;
 use super::{ClientOptions, Notice, SupervisorError};
-use crate::types::{Capabilities, Event, LogSpec};
+use crate::types::Capabilities;
 use crate::wire::{self, PROTOCOL, Reply, Request, RequestFrame, ServerFrame, SocketAddress};
 
 /// Pause between attempts to reach a supervisor that is being started.
@@ -38,9 +37,6 @@ pub(super) struct Command {
 struct Pending {
     /// To ask again on a new connection.
     repeat: Option<Request>,
-    /// The log files of a task that is being started, and the id of one that is being removed.
-    starting: Option<Option<LogSpec>>,
-    id: Option<String>,
     /// Whether it asks the supervisor to end with all its tasks.
     ends: bool,
     answer: oneshot::Sender<Result<Reply, SupervisorError>>,
@@ -56,7 +52,6 @@ pub(super) struct Link {
     next_seq: u64,
     /// Size at which forgotten requests are looked for.
     purge_at: usize,
-    keeper: Keeper,
     /// The supervisor has ended with all tasks, as it was told: no new one until there is something to ask it.
     ended: bool,
 }
@@ -67,9 +62,7 @@ impl Link {
         options: ClientOptions,
         notices: broadcast::Sender<Notice>,
     ) -> Result<Self, SupervisorError> {
-        let (socket, capabilities, mut tasks) = connect(&options).await?;
-        let mut keeper = Keeper::default();
-        keeper.follow(&mut tasks);
+        let (socket, capabilities, tasks) = connect(&options).await?;
         let _ = notices.send(Notice::Connected(tasks));
         Ok(Self {
             options,
@@ -79,7 +72,6 @@ impl Link {
             pending: HashMap::new(),
             next_seq: 1,
             purge_at: MIN_PURGE,
-            keeper,
             ended: false,
         })
     }
@@ -129,18 +121,6 @@ impl Link {
         let Command { request, answer } = command;
         let seq = self.next_seq;
         self.next_seq += 1;
-        let starting = if let Request::Start(spec) = &request {
-            Some(spec.logs.clone())
-        } else {
-            None
-        };
-        let id = if let Request::Remove { id } | Request::Wait { id } | Request::Kill { id, .. } =
-            &request
-        {
-            Some(id.clone())
-        } else {
-            None
-        };
         let ends = matches!(request, Request::Shutdown { kill_tasks: true });
         let repeat = request.repeatable().then(|| request.clone());
         let body = match wire::encode(&RequestFrame { seq, body: request }) {
@@ -171,8 +151,6 @@ impl Link {
             seq,
             Pending {
                 repeat,
-                starting,
-                id,
                 ends,
                 answer,
             },
@@ -182,39 +160,14 @@ impl Link {
 
     fn take(&mut self, frame: ServerFrame) {
         match frame {
-            ServerFrame::Event(mut event) => {
-                if let Event::Exited { id, exit } = &mut event {
-                    self.keeper.correct(id, exit);
-                }
+            ServerFrame::Event(event) => {
                 let _ = self.notices.send(Notice::Task(event));
             }
             ServerFrame::Reply { seq, result } => {
                 let Some(pending) = self.pending.remove(&seq) else {
                     return;
                 };
-                let mut result = result;
                 self.ended |= pending.ends && result.is_ok();
-                match (&mut result, &pending.id) {
-                    (Ok(Reply::Started(handle)), _) => {
-                        self.keeper
-                            .keep(handle, pending.starting.as_ref().and_then(Option::as_ref));
-                    }
-                    (Ok(Reply::Exit(exit)), Some(id)) => self.keeper.correct(id, exit),
-                    (Ok(Reply::Done), Some(id)) => self.keeper.release(id),
-                    (Ok(Reply::Tasks(tasks)), _) => {
-                        for task in tasks {
-                            if let Some(exit) = &mut task.exit {
-                                self.keeper.correct(&task.handle.id, exit);
-                            }
-                        }
-                    }
-                    (Ok(Reply::Task(task)), _) => {
-                        if let Some(exit) = &mut task.exit {
-                            self.keeper.correct(&task.handle.id, exit);
-                        }
-                    }
-                    _ => {}
-                }
                 let _ = pending.answer.send(result.map_err(SupervisorError::from));
             }
         }
@@ -236,8 +189,7 @@ impl Link {
         }
         loop {
             match connect(&self.options).await {
-                Ok((socket, capabilities, mut tasks)) => {
-                    self.keeper.follow(&mut tasks);
+                Ok((socket, capabilities, tasks)) => {
                     (self.socket, self.capabilities) = (socket, capabilities);
                     let _ = self.notices.send(Notice::Connected(tasks));
                     break;

@@ -66,14 +66,19 @@ impl Stream {
         Self::with_fifo(dir, spec, kind, fifo, name)
     }
 
-    /// Finds the FIFO of a task that was started by an earlier supervisor, by name or through the task itself.
+    /// Finds the FIFO of a task that was started by an earlier supervisor: as it was held, by name, or through the task
+    /// itself.
     pub(crate) fn adopt(
         dir: &Rc<LogDir>,
         spec: &LogSpec,
         kind: LogStream,
+        held: Option<OwnedFd>,
         pid: Option<i32>,
     ) -> Result<Self, StreamError> {
         let name = files::fifo_name(&spec.task, kind);
+        if let Some(fifo) = held {
+            return Self::with_fifo(dir, spec, kind, fifo, name);
+        }
         let by_process = |error| pid.map_or(Err(error), |p| files::fifo_of_process(p, kind));
         let fifo = dir
             .open_fifo(&name, true)
@@ -111,9 +116,24 @@ impl Stream {
         self.dir.open_fifo(&self.fifo_name, false)
     }
 
+    /// Our end.
+    pub(crate) fn end(&self) -> &OwnedFd {
+        &self.fifo
+    }
+
     /// Our end, for waiting.
     pub(crate) fn fifo(&self) -> Rc<OwnedFd> {
         Rc::clone(&self.fifo)
+    }
+
+    /// Removes the names of both FIFOs of a task that has no streams.
+    pub(crate) fn unlink_all(dir: &LogDir, spec: &LogSpec) {
+        for kind in [LogStream::Stdout, LogStream::Stderr] {
+            let name = files::fifo_name(&spec.task, kind);
+            if let Err(error) = dir.remove(&name) {
+                tracing::debug!(name, %error, "FIFO not removed");
+            }
+        }
     }
 
     /// Removes the FIFO's name.

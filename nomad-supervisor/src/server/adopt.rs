@@ -1,22 +1,38 @@
 //! Taking over the tasks of a supervisor that is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::state::Supervisor;
 use super::task::Task;
-use crate::journal::TaskRecord;
+use crate::cgroup::TaskCgroup;
+use crate::fdstore::Held;
+use crate::journal::{Record, TaskRecord};
 use crate::logs::{LogDir, Stream, StreamError};
-use crate::sys::pidfd;
+use crate::sys::{pidfd, proc};
 use crate::types::{Event, LogStream};
 
+/// How long a process that was killed before it began may take to be gone.
+const END_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Adopts every task of the journal. Those whose process is gone get their end right away, as far as it can be known.
-pub(super) fn adopt_all(supervisor: &Rc<Supervisor>, records: BTreeMap<String, TaskRecord>) {
+pub(super) fn adopt_all(
+    supervisor: &Rc<Supervisor>,
+    records: BTreeMap<String, TaskRecord>,
+    mut held: BTreeMap<String, Held>,
+) {
     let newest = newest_writers(records.values());
     for record in records.into_values() {
         let writes = newest.contains(&record.id);
-        adopt(supervisor, record, writes);
+        let held = held.remove(&record.id).unwrap_or_default();
+        adopt(supervisor, record, held, writes);
+    }
+    // Removed by the journal's last word, but not by the store's.
+    for id in held.keys() {
+        supervisor.let_go(id);
     }
 }
 
@@ -34,28 +50,78 @@ fn newest_writers<'a>(records: impl Iterator<Item = &'a TaskRecord>) -> BTreeSet
     newest.values().map(|record| record.id.clone()).collect()
 }
 
-fn adopt(supervisor: &Rc<Supervisor>, record: TaskRecord, writes: bool) {
+fn adopt(supervisor: &Rc<Supervisor>, record: TaskRecord, mut held: Held, writes: bool) {
     let same_boot = record.boot_id == supervisor.boot_id;
-    let pidfd = match same_boot.then(|| pidfd::open(record.pid, record.start_time_ticks)) {
-        Some(Ok(pidfd)) => pidfd.map(Rc::new),
-        Some(Err(error)) => {
-            tracing::warn!(id = record.id, pid = record.pid, %error, "the task's process cannot be opened");
-            None
-        }
-        None => None,
+    if same_boot && record.exit.is_none() && never_released(&held) {
+        forget(supervisor, record, &held, writes);
+        return;
+    }
+    let found = match held.pidfd.take().filter(|fd| is_of(fd, &record)) {
+        Some(pidfd) => Ok(Some(pidfd)),
+        None if same_boot => pidfd::open(record.pid, record.start_time_ticks),
+        None => Ok(None),
     };
-    let alive = pidfd.is_some();
-    tracing::info!(id = record.id, pid = record.pid, alive, "task adopted");
+    let pidfd = found.unwrap_or_else(|error| {
+        tracing::warn!(id = record.id, pid = record.pid, %error, "the task's process cannot be opened");
+        None
+    });
+    let found = pidfd.is_some();
+    tracing::info!(id = record.id, pid = record.pid, found, "task adopted");
     let streams = if same_boot && writes {
-        streams(supervisor, &record, alive)
+        streams(supervisor, &record, held, found)
     } else {
         Vec::new()
     };
     // A task without a process ends as soon as it is watched, after its FIFOs were drained.
-    Task::new(record, pidfd, true).attach(supervisor, streams);
+    let task = Task::new(record, pidfd.map(Rc::new), true);
+    task.attach(supervisor, streams);
+    supervisor.keep_task(&task);
 }
 
-fn streams(supervisor: &Supervisor, record: &TaskRecord, alive: bool) -> Vec<Stream> {
+/// Whether the last supervisor died before it let the process run its program; then it never will.
+fn never_released(held: &Held) -> bool {
+    held.gate
+        .as_ref()
+        .is_some_and(|gate| rustix::io::ioctl_fionread(gate).is_ok_and(|waiting| waiting == 0))
+}
+
+/// Clears away a task that was never begun, so that whoever wanted it may start it.
+fn forget(supervisor: &Rc<Supervisor>, record: TaskRecord, held: &Held, writes: bool) {
+    tracing::info!(id = record.id, pid = record.pid, "the task was not begun");
+    if let Some(pidfd) = &held.pidfd {
+        // It ends by itself, but only as soon as it notices.
+        let _ = pidfd::signal(pidfd.as_fd(), libc::SIGKILL);
+        pidfd::await_end(pidfd.as_fd(), END_PATIENCE);
+    }
+    if let Some(logs) = record.logs.as_ref().filter(|_| writes)
+        && let Ok(dir) = LogDir::open(&logs.dir)
+    {
+        Stream::unlink_all(&dir, logs);
+    }
+    let id = record.id.clone();
+    let _ = supervisor.record(&Record::Removed { id });
+    supervisor.let_go(&record.id);
+    // Now or never: a successor may soon be in it.
+    if let Some((path, spec)) = record.cgroup
+        && !spec.foreign
+    {
+        let _ = TaskCgroup::new(path, false).remove();
+    }
+}
+
+/// Whether a held pidfd is that of the record's process: if it lives, its start time is the record's.
+fn is_of(pidfd: &OwnedFd, record: &TaskRecord) -> bool {
+    let alive = pidfd::alive(pidfd.as_fd());
+    !alive
+        || proc::stat(record.pid).is_ok_and(|stat| stat.start_time_ticks == record.start_time_ticks)
+}
+
+fn streams(
+    supervisor: &Supervisor,
+    record: &TaskRecord,
+    mut held: Held,
+    found: bool,
+) -> Vec<Stream> {
     let Some(logs) = &record.logs else {
         return Vec::new();
     };
@@ -72,7 +138,11 @@ fn streams(supervisor: &Supervisor, record: &TaskRecord, alive: bool) -> Vec<Str
         }
     };
     for kind in [LogStream::Stdout, LogStream::Stderr] {
-        match Stream::adopt(&dir, logs, kind, alive.then_some(record.pid)) {
+        let fifo = match kind {
+            LogStream::Stdout => held.stdout.take(),
+            LogStream::Stderr => held.stderr.take(),
+        };
+        match Stream::adopt(&dir, logs, kind, fifo, found.then_some(record.pid)) {
             Ok(stream) => streams.push(stream),
             // An ended task may have given its FIFO up already.
             Err(_) if record.exit.is_some() => {}

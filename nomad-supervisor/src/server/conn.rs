@@ -18,6 +18,8 @@ use crate::wire::{self, ErrorKind, Refusal, Reply, Request, RequestFrame};
 
 /// How long the last frames may take to be written when a connection ends.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
+/// Pause between two looks at a task that is being started.
+const START_PAUSE: Duration = Duration::from_millis(2);
 
 pub(super) type Frames = FramedRead<OwnedReadHalf, LengthDelimitedCodec>;
 
@@ -147,14 +149,13 @@ fn dispatch(supervisor: &Rc<Supervisor>, client: &Rc<Client>, seq: u64, request:
             s.task(&id)?.remove(&s).await.map(|()| Reply::Done)
         }),
         Request::List => client.reply(seq, Ok(Reply::Tasks(supervisor.infos()))),
-        Request::Inspect { id } => {
-            client.reply(
-                seq,
-                supervisor
-                    .task(&id)
-                    .map(|t| Reply::Task(Box::new(t.info()))),
-            );
-        }
+        Request::Inspect { id } => later(supervisor, client, seq, async move |s| {
+            // Who asks because a start was not answered must not hear of a task in the making that there is none.
+            while s.starting.borrow().contains(&id) {
+                tokio::time::sleep(START_PAUSE).await;
+            }
+            s.task(&id).map(|t| Reply::Task(Box::new(t.info())))
+        }),
         Request::Stats { ids } => later(supervisor, client, seq, async move |s| {
             let tasks = if ids.is_empty() {
                 s.tasks.borrow().values().cloned().collect()

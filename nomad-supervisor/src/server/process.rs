@@ -32,11 +32,11 @@ pub(super) fn internal(what: &str, error: &io::Error) -> Refusal {
     Refusal::new(ErrorKind::Internal, format!("{what}: {error}"))
 }
 
-/// Starts a process and holds it until `note` has taken its pid and start time down; then waits until its program runs.
+/// Starts a process and holds it until `note` has taken it and its start time down; then waits until its program runs.
 /// Others are served meanwhile.
 pub(super) async fn run(
     plan: &Plan<'_>,
-    note: impl FnOnce(i32, u64) -> Result<(), Refusal>,
+    note: impl FnOnce(&Held, u64) -> Result<(), Refusal>,
 ) -> Result<Process, Failure> {
     let held = spawn::spawn(plan).map_err(|e| Failure::Refused(internal("start a process", &e)))?;
     let (process, mut report) = match prepare(&held, note) {
@@ -67,7 +67,7 @@ pub(super) async fn run(
 
 fn prepare(
     held: &Held,
-    note: impl FnOnce(i32, u64) -> Result<(), Refusal>,
+    note: impl FnOnce(&Held, u64) -> Result<(), Refusal>,
 ) -> Result<(Process, pipe::Receiver), Refusal> {
     let stat =
         proc::stat(held.pid).map_err(|e| internal("read the start time of the process", &e))?;
@@ -80,7 +80,7 @@ fn prepare(
         .try_clone()
         .and_then(pipe::Receiver::from_owned_fd);
     let report = report.map_err(|e| internal("watch the process", &e))?;
-    note(held.pid, stat.start_time_ticks)?;
+    note(held, stat.start_time_ticks)?;
     let process = Process {
         pid: held.pid,
         start_time_ticks: stat.start_time_ticks,

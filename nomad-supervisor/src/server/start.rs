@@ -5,14 +5,16 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::keep;
 use super::plan::{self, Image};
 use super::process::{self, Failure, internal};
 use super::state::Supervisor;
 use super::task::{Task, remove_cgroup};
 use crate::cgroup::TaskCgroup;
+use crate::fdstore::Fds;
 use crate::journal::{Record, TaskRecord};
 use crate::logs::{LogDir, Stream};
-use crate::sys::spawn::Plan;
+use crate::sys::spawn::{Held, Plan};
 use crate::sys::unix_ns;
 use crate::types::{Event, LogStream, TaskHandle, TaskSpec};
 use crate::wire::{ErrorKind, Refusal};
@@ -52,11 +54,19 @@ async fn start_reserved(
             return Err(refusal);
         }
     };
-    let result = launch(supervisor, &spec, image, stdio, cgroup.as_ref(), warnings).await;
+    let made = Made {
+        stdio,
+        streams: &streams,
+        cgroup: cgroup.as_ref(),
+        warnings,
+    };
+    let result = launch(supervisor, &spec, image, made).await;
     match result {
         Ok((record, pidfd)) => {
             let task = Task::new(record, Some(pidfd), false);
             task.attach(supervisor, streams);
+            // From now on without the gate.
+            supervisor.keep_task(&task);
             supervisor.emit(Event::Started {
                 id: spec.id,
                 pid: task.pid(),
@@ -155,14 +165,26 @@ fn cgroup(
     }
 }
 
+/// What was made for a task before its process.
+struct Made<'a> {
+    stdio: [OwnedFd; 3],
+    streams: &'a [Stream],
+    cgroup: Option<&'a TaskCgroup>,
+    warnings: Vec<String>,
+}
+
 async fn launch(
     supervisor: &Supervisor,
     spec: &TaskSpec,
     image: Image,
-    stdio: [OwnedFd; 3],
-    cgroup: Option<&TaskCgroup>,
-    warnings: Vec<String>,
+    made: Made<'_>,
 ) -> Result<(TaskRecord, Rc<OwnedFd>), Refusal> {
+    let Made {
+        stdio,
+        streams,
+        cgroup,
+        warnings,
+    } = made;
     let cgroup_dir = match cgroup {
         Some(cgroup) => Some(
             cgroup
@@ -199,15 +221,25 @@ async fn launch(
         warnings,
         exit: None,
     };
-    let note = |pid, start_time_ticks| {
-        (record.pid, record.start_time_ticks) = (pid, start_time_ticks);
+    let note = |held: &Held, start_time_ticks| {
+        (record.pid, record.start_time_ticks) = (held.pid, start_time_ticks);
+        // Before the journal: of a task that it knows, the next supervisor must find the gate. What is held without being
+        // known there is let go.
+        let fds = Fds {
+            gate: Some(held.gate.as_fd()),
+            ..keep::fds(held.pidfd.as_fd(), keep::ends(streams))
+        };
+        supervisor.keep(&record.id, fds);
         let noted = supervisor.record(&Record::Started(Box::new(record.clone())));
         noted.map_err(|e| internal("write the journal", &e))
     };
     match process::run(&plan, note).await {
         Ok(process) => Ok((record, process.pidfd)),
         Err(failure) => {
-            let _ = supervisor.record(&Record::Removed { id: record.id });
+            let _ = supervisor.record(&Record::Removed {
+                id: record.id.clone(),
+            });
+            supervisor.let_go(&record.id);
             Err(match failure {
                 Failure::Refused(refusal) => refusal,
                 Failure::Child(what, error) => {

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::task::Task;
 use crate::cgroup::Cgroups;
+use crate::fdstore::FdStore;
 use crate::journal::{JournalFile, Record};
 use crate::logs::Scratch;
 use crate::sys::pidfd;
@@ -33,6 +34,8 @@ pub(super) struct Supervisor {
     pub(super) task_nofile: Rlimit,
     /// Told when tasks or clients come or go.
     pub(super) changed: Notify,
+    /// `None` where it could not be started.
+    pub(super) store: Option<FdStore>,
     journal: RefCell<JournalFile>,
     clients: RefCell<Vec<Rc<Client>>>,
     shutdown: CancellationToken,
@@ -66,7 +69,12 @@ impl Client {
 }
 
 impl Supervisor {
-    pub(super) fn new(journal: JournalFile, boot_id: String, task_nofile: Rlimit) -> Rc<Self> {
+    pub(super) fn new(
+        journal: JournalFile,
+        store: Option<FdStore>,
+        boot_id: String,
+        task_nofile: Rlimit,
+    ) -> Rc<Self> {
         Rc::new(Self {
             tasks: RefCell::default(),
             starting: RefCell::default(),
@@ -75,6 +83,7 @@ impl Supervisor {
             boot_id,
             task_nofile,
             changed: Notify::new(),
+            store,
             journal: RefCell::new(journal),
             clients: RefCell::default(),
             shutdown: CancellationToken::new(),

@@ -1,7 +1,7 @@
 //! One task: its end, how it is killed, and how its traces are removed.
 
 use std::cell::{Cell, RefCell};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::journal::{Record, TaskRecord};
 use crate::logs::Stream;
 use crate::sys::pidfd::{self, Ended};
 use crate::sys::{unix_ns, watch};
-use crate::types::{Event, ExitStatus, KillSpec, TaskExit, TaskHandle, TaskInfo};
+use crate::types::{Event, ExitStatus, KillSpec, LogStream, TaskExit, TaskHandle, TaskInfo};
 use crate::wire::{ErrorKind, Refusal, Reply};
 
 /// How long the exit status of a process that is not our child may take to become known.
@@ -65,6 +65,20 @@ impl Task {
 
     pub(super) fn pid(&self) -> i32 {
         self.record.pid
+    }
+
+    pub(super) fn pidfd(&self) -> Option<BorrowedFd<'_>> {
+        self.pidfd.as_ref().map(|pidfd| pidfd.as_fd())
+    }
+
+    /// Our ends of its FIFOs.
+    pub(super) fn fifos(&self) -> Vec<(LogStream, Rc<OwnedFd>)> {
+        let streams = self.streams.borrow();
+        streams
+            .iter()
+            .map(|stream| stream.borrow())
+            .map(|stream| (stream.kind, stream.fifo()))
+            .collect()
     }
 
     pub(super) fn kill_spec(&self) -> KillSpec {
@@ -270,6 +284,7 @@ impl Task {
     pub(super) fn close_streams(&self, supervisor: &Supervisor, unlink: bool) {
         self.drain(supervisor);
         self.pumps.take().iter().for_each(AbortHandle::abort);
+        supervisor.let_go(self.id());
         for stream in self.streams.take() {
             if unlink {
                 stream.borrow().unlink();

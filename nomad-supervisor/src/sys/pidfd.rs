@@ -6,7 +6,9 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
 
 use crate::sys::proc;
@@ -59,6 +61,18 @@ pub(crate) fn open(pid: i32, start_time_ticks: u64) -> io::Result<Option<OwnedFd
         }
         Err(e) => Err(e),
     }
+}
+
+/// Whether the process has not ended yet.
+pub(crate) fn alive(pidfd: BorrowedFd<'_>) -> bool {
+    !await_end(pidfd, Duration::ZERO)
+}
+
+/// Blocks until the process has ended, at most so long. Whether it has.
+pub(crate) fn await_end(pidfd: BorrowedFd<'_>, limit: Duration) -> bool {
+    let mut poll = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
+    let limit = Timespec::try_from(limit).unwrap_or_default();
+    rustix::event::poll(&mut poll, Some(&limit)).is_ok_and(|ready| ready > 0)
 }
 
 /// Collects the process if it is a child of ours and has ended, else asks the kernel what became of it.

@@ -58,6 +58,8 @@ pub(crate) struct Held {
     pub(crate) pid: i32,
     pub(crate) pidfd: OwnedFd,
     go: OwnedFd,
+    /// The other end of what holds it: has a byte in it from the moment of the release on, whoever looks at it and whenever.
+    pub(crate) gate: OwnedFd,
     /// Closes when the program runs; else tells what went wrong.
     pub(crate) report: OwnedFd,
 }
@@ -155,6 +157,7 @@ pub(crate) fn spawn(plan: &Plan<'_>) -> io::Result<Held> {
         pid,
         pidfd,
         go: go_write,
+        gate: go_read,
         report: report_read,
     })
 }
@@ -248,18 +251,23 @@ impl Child<'_> {
         }
     }
 
+    /// Looks at the byte of the release without taking it: it tells a later supervisor that this process was released.
     fn wait_for_release(&self) {
-        let mut byte = 0_u8;
-        // SAFETY: these descriptors are this process's own copies; reads one byte into a local.
+        let mut gate = libc::pollfd {
+            fd: self.go_read,
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        // SAFETY: these descriptors are this process's own copies; `gate` is a local.
         unsafe {
             // Else our own copy of the write end would keep the pipe open after the supervisor's death.
             libc::close(self.go_write);
             loop {
-                let n = libc::read(self.go_read, (&raw mut byte).cast(), 1);
-                if n == 1 {
+                let n = libc::poll(&raw mut gate, 1, -1);
+                if n == 1 && gate.revents & libc::POLLIN != 0 {
                     return;
                 }
-                if n == 0 || *libc::__errno_location() != libc::EINTR {
+                if n >= 0 || *libc::__errno_location() != libc::EINTR {
                     libc::_exit(127);
                 }
             }

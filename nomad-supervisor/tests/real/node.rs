@@ -120,6 +120,24 @@ impl Node {
         holders.min().expect("a supervisor")
     }
 
+    /// The agent is gone; the supervisor is not.
+    pub(crate) async fn without_client(self) -> Abandoned {
+        let Self {
+            client,
+            notices,
+            tmp,
+        } = self;
+        drop((client, notices));
+        // The connection's task ends when it notices that nobody holds the client any more.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        Abandoned { tmp }
+    }
+
+    /// The processes that hold descriptors for this node's supervisor.
+    pub(crate) fn fdstores(&self) -> Vec<i32> {
+        fdstores(&self.tmp)
+    }
+
     pub(crate) async fn stop(self) {
         self.client.shutdown(true).await.expect("shutdown");
         // The parent of the tests' cgroups goes with the last test that used it.
@@ -127,6 +145,41 @@ impl Node {
             let _ = std::fs::remove_dir(root.join(slice()));
         }
     }
+}
+
+/// A node whose agent is gone.
+pub(crate) struct Abandoned {
+    tmp: tempfile::TempDir,
+}
+
+impl Abandoned {
+    pub(crate) async fn another_client(&self) -> SupervisorClient {
+        Node::connect(&self.tmp).await
+    }
+
+    pub(crate) fn log(&self, name: &str) -> String {
+        let path = self.tmp.path().join("logs").join(name);
+        std::fs::read_to_string(path).unwrap_or_else(|e| panic!("read {name}: {e}"))
+    }
+
+    pub(crate) fn fdstores(&self) -> Vec<i32> {
+        fdstores(&self.tmp)
+    }
+}
+
+/// They have the environment of the supervisor that they were forked from, and say what they are.
+fn fdstores(tmp: &tempfile::TempDir) -> Vec<i32> {
+    let dir = format!("={}\0", tmp.path().join("state").display());
+    let is_one = |pid: &i32| {
+        let read = |file: &str| std::fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+        let environment = String::from_utf8_lossy(&read("environ")).into_owned();
+        read("comm") == b"fdstore\n" && environment.contains(&dir) && alive(*pid)
+    };
+    std::fs::read_dir("/proc")
+        .expect("proc")
+        .filter_map(|e| e.ok()?.file_name().to_str()?.parse().ok())
+        .filter(is_one)
+        .collect()
 }
 
 pub(crate) fn signal(pid: i32, signal: Signal) {

@@ -152,14 +152,14 @@ async fn a_task_that_ends_while_no_supervisor_lives_is_not_taken_for_a_success()
     until("the task has ended", || task.iter().all(|p| !alive(*p))).await;
     node.kill_supervisor().await;
     let exit = node.client.wait("t").await.expect("wait");
-    // We held a pidfd, so a recent kernel tells us; otherwise nobody knows.
+    // The descriptor store held a pidfd, so a recent kernel tells us; otherwise nobody knows.
     if node.client.capabilities().exit_info {
         assert_eq!(exit.status, ExitStatus::Exited { code: 0 });
     } else {
         assert_eq!(exit.status, ExitStatus::Lost);
         assert_eq!(exit.status.exit_code(), None);
     }
-    // We held the FIFO, so what it said last is not lost.
+    // It held the FIFO, too, so what it said last is not lost.
     until("the last words are there", || {
         node.log("t.stdout.0") == "last words\n"
     })
@@ -374,17 +374,80 @@ async fn starts_interrupted_by_deaths_never_run_a_program_twice() {
         node.kill_supervisor().await;
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    let mut once = 0;
+    let exit_info = node.client.capabilities().exit_info;
     for (start, path) in starts.into_iter().zip(&paths) {
         let status = start.await.expect("join");
         let runs = std::fs::read_to_string(path)
             .unwrap_or_default()
             .lines()
             .count();
-        assert!(runs <= 1, "a program ran {runs} times");
-        assert!(runs == 1 || !status.success(), "success without having run");
-        once += runs;
+        assert_eq!(runs, 1, "a program ran {runs} times, ended by {status:?}");
+        assert!(status.success() || !exit_info, "{status:?}");
     }
-    eprintln!("{once} of {TASKS} programs ran");
     node.stop().await;
+}
+
+#[tokio::test]
+async fn what_tasks_say_and_how_they_end_is_known_although_agent_and_supervisor_were_dead() {
+    const TASKS: usize = 20;
+    let node = Node::new().await;
+    let exit_info = node.client.capabilities().exit_info;
+    let id = |n: usize| format!("t{n}");
+    let mut pids = Vec::new();
+    for n in 0..TASKS {
+        let script = format!("sleep 0.3; echo last words; exit {n}");
+        let started = node.client.start_task(node.script(&id(n), &script)).await;
+        pids.push(started.expect("start").pid);
+    }
+    let supervisor = node.supervisor_pid();
+    // Stopped while its client goes, so that nobody starts another one.
+    let node = node.without_client().await;
+    signal(supervisor, Signal::KILL);
+    until("all have ended", || pids.iter().all(|pid| !alive(*pid))).await;
+    let client = node.another_client().await;
+    for n in 0..TASKS {
+        let status = client.wait(&id(n)).await.expect("wait").status;
+        if exit_info {
+            assert_eq!(status, ExitStatus::Exited { code: n as i32 });
+        } else {
+            assert_eq!(status, ExitStatus::Lost);
+        }
+        assert_eq!(node.log(&format!("t{n}.stdout.0")), "last words\n");
+    }
+    client.shutdown(true).await.expect("shutdown");
+    until("the descriptor store has ended", || {
+        node.fdstores().is_empty()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_descriptor_store_that_was_killed_is_started_again_and_holds_what_runs() {
+    let node = Node::new().await;
+    let script = "sleep 0.6; echo last words; exit 4";
+    let first = node.client.start_task(node.script("first", script)).await;
+    let [store] = node.fdstores()[..] else {
+        panic!("not one descriptor store: {:?}", node.fdstores());
+    };
+    signal(store, Signal::KILL);
+    until("the store is gone", || node.fdstores().is_empty()).await;
+    // The next start notices.
+    node.client
+        .start_task(Node::quiet("second", "exit 5"))
+        .await
+        .expect("start");
+    assert_eq!(node.fdstores().len(), 1);
+    let (exit_info, supervisor) = (node.client.capabilities().exit_info, node.supervisor_pid());
+    let node = node.without_client().await;
+    signal(supervisor, Signal::KILL);
+    let pid = first.expect("start").pid;
+    until("the task has ended", || !alive(pid)).await;
+    let client = node.another_client().await;
+    let status = client.wait("first").await.expect("wait").status;
+    assert!(
+        status == ExitStatus::Exited { code: 4 } || !exit_info,
+        "{status:?}"
+    );
+    assert_eq!(node.log("first.stdout.0"), "last words\n");
+    client.shutdown(true).await.expect("shutdown");
 }
