@@ -296,6 +296,16 @@ pub trait Driver: Send + Sync {
     /// Every mistake.
     fn validate(&self, config: &AnyMap) -> Result<(), Vec<FieldError>>;
 
+    /// The handle by which a task would be found that this configuration was used to start, if its processes outlive
+    /// the agent: kept before the start, so that a start whose end the agent does not live to see is not made twice.
+    /// [`Driver::recover_task`] answers [`DriverError::NotFound`] if it did not come to the start.
+    async fn handle_before_start(
+        &self,
+        _config: &TaskConfig,
+    ) -> Result<Option<TaskHandle>, DriverError> {
+        Ok(None)
+    }
+
     /// Starts a task; returns when it runs.
     async fn start_task(&self, config: TaskConfig) -> Result<Started, DriverError>;
 

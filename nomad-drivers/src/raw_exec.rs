@@ -14,7 +14,7 @@ use nomad_core::Timestamp;
 use nomad_core::job::AnyMap;
 use nomad_supervisor::{
     Credentials, ErrorKind, Event, ExecSpec, Notice, Refusal, SupervisorClient, SupervisorError,
-    TaskExit,
+    TaskExit, TaskSpec,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
@@ -53,6 +53,7 @@ struct Task {
 /// The driver's part of the handle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct State {
+    /// The process; both are 0 in the handle of before the start.
     pid: i32,
     start_time_ticks: u64,
     /// Working directory, for commands run in the task.
@@ -106,6 +107,34 @@ impl RawExec {
             .get(id)
             .map(|t| t.state.clone())
             .ok_or_else(|| DriverError::NotFound { id: id.to_owned() })
+    }
+
+    /// What the supervisor is asked to start, and what is kept of it; there is no process yet.
+    async fn plan(&self, config: &TaskConfig) -> Result<(TaskSpec, State), DriverError> {
+        if !self.settings.enabled() {
+            let message = "driver raw_exec is disabled in the agent's configuration".to_owned();
+            return Err(DriverError::Start {
+                message,
+                recoverable: false,
+            });
+        }
+        let task = TaskSettings::decode(&config.config).map_err(DriverError::Config)?;
+        let credentials = self.credentials(config).await?;
+        let spec = spec::spec(&self.settings, config, &task, credentials)?;
+        let state = State {
+            pid: 0,
+            start_time_ticks: 0,
+            cwd: spec.cwd.clone(),
+            task_dir: config.dirs.task_dir.clone(),
+            credentials: spec.credentials.as_ref().map(|c| Creds {
+                uid: c.uid,
+                gid: c.gid,
+                groups: c.groups.clone(),
+            }),
+            network_namespace: spec.network_namespace.clone(),
+            ticks_per_percent: config.resources.ticks_per_percent,
+        };
+        Ok((spec, state))
     }
 
     /// Whom the task runs as: `None` if that is the agent's user.
@@ -168,6 +197,17 @@ async fn forward(
     }
 }
 
+fn handle(id: &str, state: &State) -> Result<TaskHandle, DriverError> {
+    let driver_state = serde_json::to_value(state)
+        .map_err(|e| DriverError::Failed(format!("encode the handle of task {id:?}: {e}")))?;
+    Ok(TaskHandle {
+        version: HANDLE_VERSION,
+        driver: NAME.to_owned(),
+        task_id: id.to_owned(),
+        driver_state,
+    })
+}
+
 fn exit_result(exit: TaskExit) -> ExitResult {
     let error = "exit code unknown: the process ended while no supervisor watched it";
     let code = exit.status.exit_code();
@@ -220,30 +260,16 @@ impl Driver for RawExec {
         TaskSettings::decode(config).map(|_| ())
     }
 
+    async fn handle_before_start(
+        &self,
+        config: &TaskConfig,
+    ) -> Result<Option<TaskHandle>, DriverError> {
+        let (_, state) = self.plan(config).await?;
+        handle(&config.id, &state).map(Some)
+    }
+
     async fn start_task(&self, config: TaskConfig) -> Result<Started, DriverError> {
-        if !self.settings.enabled() {
-            let message = "driver raw_exec is disabled in the agent's configuration".to_owned();
-            return Err(DriverError::Start {
-                message,
-                recoverable: false,
-            });
-        }
-        let task = TaskSettings::decode(&config.config).map_err(DriverError::Config)?;
-        let credentials = self.credentials(&config).await?;
-        let spec = spec::spec(&self.settings, &config, &task, credentials)?;
-        let state = State {
-            pid: 0,
-            start_time_ticks: 0,
-            cwd: spec.cwd.clone(),
-            task_dir: config.dirs.task_dir.clone(),
-            credentials: spec.credentials.as_ref().map(|c| Creds {
-                uid: c.uid,
-                gid: c.gid,
-                groups: c.groups.clone(),
-            }),
-            network_namespace: spec.network_namespace.clone(),
-            ticks_per_percent: config.resources.ticks_per_percent,
-        };
+        let (spec, state) = self.plan(&config).await?;
         let started = self
             .supervisor
             .start_task(spec)
@@ -254,22 +280,14 @@ impl Driver for RawExec {
             start_time_ticks: started.start_time_ticks,
             ..state
         };
-        let driver_state = serde_json::to_value(&state).map_err(|e| {
-            DriverError::Failed(format!("encode the handle of task {:?}: {e}", config.id))
-        })?;
+        let handle = handle(&config.id, &state)?;
         self.tasks().insert(
-            config.id.clone(),
+            config.id,
             Task {
                 state,
                 sample: Sample::default(),
             },
         );
-        let handle = TaskHandle {
-            version: HANDLE_VERSION,
-            driver: NAME.to_owned(),
-            task_id: config.id,
-            driver_state,
-        };
         Ok(Started {
             handle,
             network: None,
@@ -296,12 +314,18 @@ impl Driver for RawExec {
             .inspect(id)
             .await
             .map_err(|e| refused(id, e))?;
-        if (info.handle.pid, info.handle.start_time_ticks) != (state.pid, state.start_time_ticks) {
+        let process = (info.handle.pid, info.handle.start_time_ticks);
+        if state.pid != 0 && process != (state.pid, state.start_time_ticks) {
             return Err(bad(format!(
                 "the supervisor knows process {} by this id",
                 info.handle.pid
             )));
         }
+        let state = State {
+            pid: process.0,
+            start_time_ticks: process.1,
+            ..state
+        };
         self.tasks().insert(
             id.clone(),
             Task {

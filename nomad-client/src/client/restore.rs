@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nomad_core::alloc::{AllocClientUpdate, ClientStatus};
+use tokio::task::JoinSet;
 
 use super::Core;
 use crate::machine::disconnect::HeartbeatStop;
@@ -23,13 +25,14 @@ impl Core {
         if !stored.is_empty() {
             *self.heartbeats.lock() = HeartbeatStop::new(now, true);
         }
-        let mut known = BTreeSet::new();
+        let known: BTreeSet<String> = stored
+            .iter()
+            .flat_map(|one| one.handles.values())
+            .filter_map(|row| Some(row.handle.as_ref()?.task_id.clone()))
+            .collect();
+        // Before any task is started: the cgroups and FIFOs of a task's next run have the same names.
+        self.end_strangers(&known).await;
         for one in stored {
-            known.extend(
-                one.handles
-                    .values()
-                    .filter_map(|row| Some(row.handle.as_ref()?.task_id.clone())),
-            );
             let id = one.row.alloc.id;
             let alloc = one.row.alloc.clone();
             match AllocRunner::restore(&self.shared, one, now) {
@@ -44,12 +47,11 @@ impl Core {
                 }
             }
         }
-        self.end_strangers(&known).await;
         Ok(())
     }
 
-    /// Ends processes that no stored task owns: of allocations that were removed, or of a start that was not stored.
-    async fn end_strangers(self: &Arc<Self>, known: &BTreeSet<String>) {
+    /// Ends what no stored task owns: the last runs of tasks whose end was stored, and allocations that were removed.
+    async fn end_strangers(&self, known: &BTreeSet<String>) {
         let tasks = match self.supervisor.list().await {
             Ok(tasks) => tasks,
             Err(error) => {
@@ -57,27 +59,28 @@ impl Core {
                 return;
             }
         };
+        let mut ending = JoinSet::new();
         for task in tasks {
             let id = task.handle.id;
             if known.contains(&id) {
                 continue;
             }
-            tracing::warn!(task = id, "a process that no allocation owns is ended");
+            if task.exit.is_none() {
+                tracing::warn!(task = id, "a process that no allocation owns is ended");
+            }
             let supervisor = self.supervisor.clone();
-            tokio::spawn(async move {
-                let ended = supervisor
-                    .kill(&id, None, Some(std::time::Duration::ZERO))
-                    .await
-                    .map(|_| ());
+            ending.spawn(async move {
+                let ended = supervisor.kill(&id, None, Some(Duration::ZERO)).await;
                 let removed = match ended {
-                    Ok(()) => supervisor.remove(&id).await,
-                    error => error,
+                    Ok(_) => supervisor.remove(&id).await,
+                    Err(error) => Err(error),
                 };
                 if let Err(error) = removed {
                     tracing::warn!(task = id, %error, "it cannot be removed");
                 }
             });
         }
+        ending.join_all().await;
     }
 
     /// Reports an allocation that cannot be run.

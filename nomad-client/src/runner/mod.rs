@@ -119,7 +119,7 @@ impl AllocRunner {
         let runner = Self::with_machine(shared, machine);
         let mut inner = runner.inner.lock();
         inner.reported = Some(inner.machine.client_status().0);
-        runner.settle(&mut inner, now);
+        runner.settle(&mut inner, now, &[]);
         for action in actions {
             runner.act(&mut inner, action);
         }
@@ -200,18 +200,22 @@ impl AllocRunner {
         if updated {
             self.store(&inner);
         }
-        self.settle(&mut inner, now);
+        let ended = actions.iter().filter_map(|action| match action {
+            Action::Exited { task } => Some(task.as_str()),
+            _ => None,
+        });
+        self.settle(&mut inner, now, &ended.collect::<Vec<_>>());
         // Under the lock, so that actions are begun in the order in which they were decided.
         for action in actions {
             self.act(&mut inner, action);
         }
     }
 
-    /// Stores and reports what changed, and sets the timer.
-    fn settle(self: &Arc<Self>, inner: &mut Inner, now: Timestamp) {
+    /// Stores and reports what changed, and sets the timer. `ended` are the tasks whose process has ended just now.
+    fn settle(self: &Arc<Self>, inner: &mut Inner, now: Timestamp, ended: &[&str]) {
         let changed = inner.machine.take_changed();
         for task in &changed.tasks {
-            self.store_task(inner, task);
+            self.store_task(inner, task, ended.contains(&task.as_str()));
             let restarted = inner
                 .machine
                 .states()
@@ -267,7 +271,7 @@ impl AllocRunner {
         }
     }
 
-    fn store_task(&self, inner: &Inner, task: &str) {
+    fn store_task(&self, inner: &Inner, task: &str, ended: bool) {
         let Some(state) = inner.machine.states().get(task) else {
             return;
         };
@@ -275,7 +279,12 @@ impl AllocRunner {
             state: state.clone(),
             tracker: inner.machine.tracker(task).cloned().unwrap_or_default(),
         };
-        if let Err(error) = self.shared.db.put_task(self.id, task, &row) {
+        let stored = if ended {
+            self.shared.db.put_ended_task(self.id, task, &row)
+        } else {
+            self.shared.db.put_task(self.id, task, &row)
+        };
+        if let Err(error) = stored {
             tracing::error!(alloc = %self.id, task, %error, "task cannot be stored");
         }
     }

@@ -73,12 +73,26 @@ pub(super) async fn start(
 /// Finds a task of before the agent's restart.
 pub(super) async fn recover(runner: Arc<AllocRunner>, task: String) {
     let row = runner.load_handle(&task);
+    let forget = || {
+        let row = crate::state::HandleRow {
+            handle: None,
+            starting: false,
+            ..row.clone()
+        };
+        runner.store_handle(&task, &row);
+    };
     let result = match &row.handle {
         None => Err("there is no handle of it".to_owned()),
         Some(handle) => match runner.shared.driver(&handle.driver) {
             None => Err(format!("driver {:?} is not available", handle.driver)),
             Some(driver) => match driver.recover_task(handle).await {
                 Ok(()) => Ok(Arc::<str>::from(handle.task_id.as_str())),
+                Err(DriverError::NotFound { .. }) if row.starting => {
+                    // The agent ended after it had noted what it was about to start.
+                    forget();
+                    runner.dispatch(Event::NotStarted(task));
+                    return;
+                }
                 Err(error) => {
                     // What may still run unseen must not run beside its successor.
                     let _ = driver.destroy_task(&handle.task_id, true).await;
@@ -95,13 +109,7 @@ pub(super) async fn recover(runner: Arc<AllocRunner>, task: String) {
         }
         Err(error) => {
             tracing::warn!(alloc = %runner.id, task, error, "task cannot be found again");
-            runner.store_handle(
-                &task,
-                &crate::state::HandleRow {
-                    handle: None,
-                    ..row
-                },
-            );
+            forget();
             runner.dispatch(Event::Recovered(task, Err(error)));
         }
     }
@@ -189,12 +197,6 @@ pub(super) async fn exited(runner: Arc<AllocRunner>, task: String, id: Option<Ar
     {
         tracing::warn!(alloc = %runner.id, task, %error, "what the task left cannot be removed");
     }
-    let row = crate::state::HandleRow {
-        handle: None,
-        network: None,
-        ..runner.load_handle(&task)
-    };
-    runner.store_handle(&task, &row);
 }
 
 /// The error of a start that was given up.

@@ -7,8 +7,8 @@ use std::time::Duration;
 use nomad_core::alloc::{AllocatedTaskResources, Allocation};
 use nomad_core::job::{Job, Task, TaskGroup};
 use nomad_drivers::{
-    Capabilities, Driver, DriverError, FileIsolation, LogSettings, TaskConfig, TaskDirs,
-    TaskResources,
+    Capabilities, Driver, DriverError, DriverNetwork, FileIsolation, LogSettings, Started,
+    TaskConfig, TaskDirs, TaskHandle, TaskResources,
 };
 use rand::Rng as _;
 use tokio_util::sync::CancellationToken;
@@ -51,11 +51,7 @@ pub(super) async fn start_task(
     let started = match prepared {
         Ok(_) if cancel.is_cancelled() => Err(ops::cancelled(runner)),
         // Not given up from here on: nobody would know of the process.
-        Ok(config) => prep
-            .driver
-            .start_task(config)
-            .await
-            .map_err(|error| prep.driver_error(&error)),
+        Ok(config) => prep.start(config).await,
         Err(error) => Err(error),
     };
     let started = match started {
@@ -73,17 +69,7 @@ pub(super) async fn start_task(
         tracing::debug!(alloc = %runner.id, task = name, warning, "task runs otherwise than asked");
     }
     let id: Arc<str> = started.handle.task_id.as_str().into();
-    let row = HandleRow {
-        handle: Some(started.handle),
-        network: started.network,
-        hooks_done: std::mem::take(&mut prep.done),
-        hook_env: prep
-            .hook_env
-            .drain(..)
-            .chain([std::mem::take(&mut prep.template_env)])
-            .flatten()
-            .collect(),
-    };
+    let row = prep.row(Some(started.handle), started.network);
     runner.store_handle(name, &row);
     runner.set_driver_id(name, &id);
     Ok(id)
@@ -174,6 +160,36 @@ impl<'a> Prep<'a> {
             job,
             task,
         })
+    }
+
+    /// Stores by which handle the task will be found, and only then starts it: an agent that dies in between leaves
+    /// neither a process that nobody knows nor a start that is made twice.
+    async fn start(&self, config: TaskConfig) -> Result<Started, StartError> {
+        let failed = |error| self.driver_error(&error);
+        let before = self.driver.handle_before_start(&config);
+        if let Some(handle) = before.await.map_err(failed)? {
+            let row = HandleRow {
+                starting: true,
+                ..self.row(Some(handle), None)
+            };
+            self.runner.store_handle(&self.task.name, &row);
+        }
+        self.driver.start_task(config).await.map_err(failed)
+    }
+
+    fn row(&self, handle: Option<TaskHandle>, network: Option<DriverNetwork>) -> HandleRow {
+        HandleRow {
+            handle,
+            starting: false,
+            network,
+            hooks_done: self.done.clone(),
+            hook_env: self
+                .hook_env
+                .iter()
+                .chain([&self.template_env])
+                .flat_map(Clone::clone)
+                .collect(),
+        }
     }
 
     async fn run_hooks(&mut self) -> Result<TaskConfig, StartError> {

@@ -95,6 +95,8 @@ pub struct TaskRow {
 pub struct HandleRow {
     /// To find its process again; `None` while there is none.
     pub handle: Option<TaskHandle>,
+    /// The handle was noted before the start, and whether it came to the start is not known.
+    pub starting: bool,
     /// Port map and address, if its driver made a network.
     pub network: Option<nomad_drivers::DriverNetwork>,
     /// Hooks that need not run again.
@@ -155,6 +157,28 @@ impl StateDb {
     pub fn put_task(&self, alloc: AllocId, task: &str, row: &TaskRow) -> Result<(), StateError> {
         let value = encode(row, || format!("task {task:?} of allocation {alloc}"))?;
         Ok(self.kv.put(TASKS, &task_key(alloc, task), &value)?)
+    }
+
+    /// Stores a task whose process has ended, and in the same moment forgets how to find that process.
+    pub fn put_ended_task(
+        &self,
+        alloc: AllocId,
+        task: &str,
+        row: &TaskRow,
+    ) -> Result<(), StateError> {
+        let key = task_key(alloc, task);
+        let handle = HandleRow {
+            handle: None,
+            starting: false,
+            network: None,
+            ..self.handle(alloc, task)?.unwrap_or_default()
+        };
+        let mut batch = KvBatch::new();
+        let what = || format!("task {task:?} of allocation {alloc}");
+        batch.put(TASKS, key.clone(), encode(row, what)?);
+        let what = || format!("handle of task {task:?} of allocation {alloc}");
+        batch.put(HANDLES, key, encode(&handle, what)?);
+        Ok(self.kv.write(&batch, Durability::Buffered)?)
     }
 
     /// Reads a task.

@@ -131,3 +131,29 @@ fn jobs_that_nobody_holds_are_forgotten() {
     drop(held);
     assert!(!jobs.in_use(&key));
 }
+
+#[test]
+fn the_end_of_a_task_and_the_loss_of_its_handle_are_stored_as_one() {
+    let (db, _) = db();
+    let id = AllocId(Uuid([1; 16]));
+    let kept = HandleRow {
+        hooks_done: BTreeSet::from(["dir".to_owned()]),
+        ..HandleRow::default()
+    };
+    let handle = HandleRow {
+        handle: Some(TaskHandle {
+            version: 1,
+            driver: "raw_exec".to_owned(),
+            task_id: "a/t/1".to_owned(),
+            driver_state: serde_json::Value::Null,
+        }),
+        starting: true,
+        ..kept.clone()
+    };
+    db.put_handle(id, "t", &handle).unwrap();
+    let mut row = TaskRow::default();
+    row.state.push_event(events::started(Timestamp(5)));
+    db.put_ended_task(id, "t", &row).unwrap();
+    assert_eq!(db.task(id, "t").unwrap(), Some(row));
+    assert_eq!(db.handle(id, "t").unwrap(), Some(kept));
+}

@@ -99,6 +99,8 @@ pub enum Event {
     StartFailed(String, StartError),
     /// Whether a task of before was found.
     Recovered(String, Result<(), String>),
+    /// A task of before did not come to its start.
+    NotStarted(String),
     /// A task's process ended.
     Exited(String, ExitReport),
     /// The hooks after the tasks are done.
@@ -348,6 +350,7 @@ impl AllocMachine {
                 self.start_failed(&task, error, now, jitter, &mut out)
             }
             Event::Recovered(task, result) => self.recovered(&task, result, now, &mut out),
+            Event::NotStarted(task) => self.not_started(&task, now, &mut out),
             Event::Exited(task, exit) => self.exited(&task, &exit, now, jitter, &mut out),
             Event::PostrunDone => self.stage = AllocStage::Done,
             Event::ServersContacted => self.servers_contacted(),

@@ -142,6 +142,18 @@ impl AllocMachine {
         }
     }
 
+    /// The agent ended when the task was about to be started: its turn comes as if nothing had been.
+    pub(super) fn not_started(&mut self, name: &str, now: Timestamp, out: &mut Vec<Action>) {
+        if self.phase(name) != Phase::Recovering {
+            return;
+        }
+        if self.intent(name) == Intent::Kill {
+            self.died(name, Some(events::killed(now, "")), now, out);
+        } else {
+            self.set_phase(name, Phase::Gate);
+        }
+    }
+
     pub(super) fn servers_contacted(&mut self) {
         self.servers_contacted = true;
         for task in self.tasks.values_mut() {

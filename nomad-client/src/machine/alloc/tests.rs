@@ -499,6 +499,20 @@ fn tasks_that_cannot_be_found_wait_for_the_servers() {
 }
 
 #[test]
+fn a_task_that_was_only_about_to_start_is_started_without_a_word() {
+    let alloc = Arc::new(alloc_of(JobType::Batch, vec![main_task("t")]));
+    let tasks = BTreeMap::from([("t".to_owned(), stored(TaskRunState::Pending, true))]);
+    let (mut machine, _) =
+        AllocMachine::restored(alloc, tasks, None, None, Nanos::secs(30), at(100)).unwrap();
+    let events = machine.states()["t"].events.len();
+    let actions = machine.handle(Event::NotStarted("t".to_owned()), at(101), 0.0);
+    let task = "t".to_owned();
+    assert_eq!(actions, [Action::Start { task }]);
+    let state = &machine.states()["t"];
+    assert_eq!((state.events.len(), state.restarts), (events, 0));
+}
+
+#[test]
 fn ended_allocations_stay_ended() {
     let alloc = Arc::new(alloc_of(JobType::Batch, vec![main_task("t")]));
     let tasks = BTreeMap::from([("t".to_owned(), stored(TaskRunState::Dead, false))]);
