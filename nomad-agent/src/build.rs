@@ -39,13 +39,15 @@ pub(crate) struct Agent {
 /// Name of this agent: configured, or the host's.
 pub(crate) fn name(config: &Config) -> String {
     if config.name.is_empty() {
-        rustix::system::uname()
-            .nodename()
-            .to_string_lossy()
-            .into_owned()
+        host_name()
     } else {
         config.name.clone()
     }
+}
+
+fn host_name() -> String {
+    let system = rustix::system::uname();
+    system.nodename().to_string_lossy().into_owned()
 }
 
 /// The address of a listener.
@@ -110,7 +112,10 @@ impl Agent {
             bail!("agents without a server are not built yet: enable the server block");
         }
         let dirs = DataDirs::open(&config)?;
-        let metrics = Metrics::new(config.telemetry.in_memory_collection_interval);
+        let metrics = Metrics::new(
+            config.telemetry.in_memory_collection_interval,
+            (!config.telemetry.disable_hostname).then(host_name),
+        );
         metrics.install();
         let stop = CancellationToken::new();
         let http_listener = listen(

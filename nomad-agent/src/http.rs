@@ -17,12 +17,17 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+use crate::telemetry::endpoints::Endpoint;
+
 /// A client that does not send its request's head in this time is cut off.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The answer to one connection too many.
 const TOO_MANY: &str = "HTTP/1.1 429 Too Many Requests\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n\
     Your IP is issuing too many concurrent connections, please rate limit your calls\n";
+
+/// Open connections.
+const CONNECTIONS: &str = "nomad.nomad.agent.http.connections";
 
 /// Connections per client address.
 #[derive(Debug, Default)]
@@ -43,6 +48,7 @@ impl Connections {
             return None;
         }
         *count += 1;
+        metrics::gauge!(CONNECTIONS).increment(1.0);
         Some(Counted {
             connections: Arc::clone(self),
             address,
@@ -52,6 +58,7 @@ impl Connections {
 
 impl Drop for Counted {
     fn drop(&mut self) {
+        metrics::gauge!(CONNECTIONS).decrement(1.0);
         let mut counts = self.connections.0.lock();
         if let Some(count) = counts.get_mut(&self.address) {
             *count -= 1;
@@ -113,7 +120,10 @@ where
     let service = service_fn(move |request: Request<Incoming>| {
         let backend = Arc::clone(&backend);
         async move {
-            Ok::<_, Infallible>(nomad_api::routes::handle(backend, request.map(Body::new)).await)
+            let timer = Endpoint::of(request.method(), request.uri()).map(Endpoint::begin);
+            let answer = nomad_api::routes::handle(backend, request.map(Body::new)).await;
+            drop(timer);
+            Ok::<_, Infallible>(answer)
         }
     });
     let served = hyper::server::conn::http1::Builder::new()

@@ -1,6 +1,6 @@
 //! Measurements under the names that dashboards for Nomad know.
 //!
-//! Names are given without the prefix `nomad.` and with dots, as the recorder of the agent expects them.
+//! Names are whole and have dots, as in the JSON of `/v1/metrics`; times are in milliseconds.
 
 use std::time::{Duration, Instant};
 
@@ -83,9 +83,9 @@ fn millis(span: Duration) -> f64 {
 /// Counts a change of an allocation's status.
 pub(crate) fn alloc_status(config: &ClientConfig, alloc: &Allocation, status: ClientStatus) {
     let name = match status {
-        ClientStatus::Running => "client.allocs.running",
-        ClientStatus::Complete => "client.allocs.complete",
-        ClientStatus::Failed => "client.allocs.failed",
+        ClientStatus::Running => "nomad.client.allocs.running",
+        ClientStatus::Complete => "nomad.client.allocs.complete",
+        ClientStatus::Failed => "nomad.client.allocs.failed",
         _ => return,
     };
     for task in alloc.allocated_resources.tasks.keys() {
@@ -95,13 +95,17 @@ pub(crate) fn alloc_status(config: &ClientConfig, alloc: &Allocation, status: Cl
 
 /// Counts a restart of a task.
 pub(crate) fn restarted(config: &ClientConfig, alloc: &Allocation, task: &str) {
-    counter!("client.allocs.restart", alloc_labels(config, alloc, task)).increment(1);
+    counter!(
+        "nomad.client.allocs.restart",
+        alloc_labels(config, alloc, task)
+    )
+    .increment(1);
 }
 
 /// Counts a task that the kernel killed for want of memory.
 pub(crate) fn oom_killed(config: &ClientConfig, alloc: &Allocation, task: &str) {
     counter!(
-        "client.allocs.oom_killed",
+        "nomad.client.allocs.oom_killed",
         alloc_labels(config, alloc, task)
     )
     .increment(1);
@@ -116,11 +120,11 @@ pub(crate) fn alloc_hook(
     ok: bool,
 ) {
     let labels = hook_labels(shared, alloc, hook);
-    histogram!("client.alloc_hook.prerun.elapsed", labels.clone()).record(millis(took));
+    histogram!("nomad.client.alloc_hook.prerun.elapsed", labels.clone()).record(millis(took));
     let name = if ok {
-        "client.alloc_hook.prerun.success"
+        "nomad.client.alloc_hook.prerun.success"
     } else {
-        "client.alloc_hook.prerun.failed"
+        "nomad.client.alloc_hook.prerun.failed"
     };
     counter!(name, labels).increment(1);
 }
@@ -134,11 +138,11 @@ pub(crate) fn task_hook(
     ok: bool,
 ) {
     let labels = hook_labels(shared, alloc, hook);
-    histogram!("client.task_hook.prestart.elapsed", labels.clone()).record(millis(took));
+    histogram!("nomad.client.task_hook.prestart.elapsed", labels.clone()).record(millis(took));
     let name = if ok {
-        "client.task_hook.prestart.success"
+        "nomad.client.task_hook.prestart.success"
     } else {
-        "client.task_hook.prestart.failed"
+        "nomad.client.task_hook.prestart.failed"
     };
     counter!(name, labels).increment(1);
 }

@@ -9,6 +9,7 @@ use nomad_state::{Applied, Command, State, Store};
 
 use crate::feed::{Feed, FeedItem};
 use crate::node::registry::Sessions;
+use crate::telemetry::{apply_metric, millis};
 
 /// What a proposal gives back.
 pub(crate) type Output = Result<Applied, nomad_state::ApplyError>;
@@ -39,7 +40,17 @@ impl StateMachine for Fsm {
         let results = self
             .store
             .apply_batch(commands.iter().map(|(index, command)| (*index, command)));
-        metrics::histogram!("nomad_raft_fsm_apply").record(began.elapsed());
+        let took = millis(began.elapsed());
+        metrics::histogram!("nomad.raft.fsm.apply").record(took);
+        metrics::counter!("nomad.raft.apply").increment(commands.len() as u64);
+        // A batch is applied in one go; each command counts with its share.
+        let share = took / commands.len().max(1) as f64;
+        for name in commands
+            .iter()
+            .filter_map(|(_, command)| apply_metric(command))
+        {
+            metrics::histogram!(name).record(share);
+        }
         let changes: Arc<[_]> = results
             .iter()
             .filter_map(|result| result.as_ref().ok())

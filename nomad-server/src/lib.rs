@@ -27,6 +27,7 @@ mod ids;
 mod leader;
 mod rpc;
 mod server;
+mod telemetry;
 mod worker;
 
 pub mod blocked;

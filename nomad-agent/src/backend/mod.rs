@@ -2,6 +2,7 @@
 
 mod diff;
 mod errors;
+mod gauges;
 mod jobs;
 mod node;
 mod snapshot;
@@ -495,7 +496,7 @@ impl Backend for AgentBackend {
     }
 
     fn metrics(&self, prometheus: bool) -> Option<Bytes> {
-        support::publish_state_metrics(self);
+        gauges::publish(self);
         match prometheus {
             true if self.config.telemetry.prometheus_metrics => {
                 Some(Bytes::from(self.metrics.to_prometheus()))

@@ -370,38 +370,3 @@ pub(super) fn host_data() -> serde_json::Value {
         "Disk": {},
     })
 }
-
-/// Gauges that follow from the state are set when somebody looks.
-pub(super) fn publish_state_metrics(backend: &AgentBackend) {
-    let state = backend.server.state();
-    let mut jobs = [0_u64; 3];
-    for job in state.jobs() {
-        jobs[job.status as usize] += 1;
-    }
-    for (name, count) in ["pending", "running", "dead"].into_iter().zip(jobs) {
-        metrics::gauge!(format!("nomad.nomad.job_status.{name}")).set(count as f64);
-    }
-    for job in state.jobs() {
-        let Some(summary) = state.job_summary(&job.key()) else {
-            continue;
-        };
-        for (group, counts) in &summary.summary {
-            let set = |name: &'static str, value: i64| {
-                let labels = [
-                    ("job", job.id.to_string()),
-                    ("namespace", job.namespace.to_string()),
-                    ("task_group", group.clone()),
-                ];
-                metrics::gauge!(format!("nomad.nomad.job_summary.{name}"), &labels)
-                    .set(value as f64);
-            };
-            set("queued", counts.queued);
-            set("complete", counts.complete);
-            set("failed", counts.failed);
-            set("running", counts.running);
-            set("starting", counts.starting);
-            set("lost", counts.lost);
-            set("unknown", counts.unknown);
-        }
-    }
-}

@@ -97,19 +97,34 @@ struct Inner {
 pub(crate) struct Metrics {
     inner: Arc<Mutex<Inner>>,
     interval: Duration,
+    /// The label `host` of every metric, where wanted.
+    host: Option<Arc<str>>,
 }
 
 impl Metrics {
-    pub(crate) fn new(interval: Duration) -> Self {
+    /// Metrics of a machine, in intervals of a length.
+    pub(crate) fn new(interval: Duration, host: Option<String>) -> Self {
         Self {
             inner: Arc::default(),
             interval,
+            host: host.map(Arc::from),
         }
     }
 
     /// Makes this the process's recorder; a second agent in one process keeps the first's.
     pub(crate) fn install(&self) {
         let _ = metrics::set_global_recorder(self.clone());
+    }
+
+    fn id(&self, key: &Key) -> Id {
+        let own = key.labels().map(|label| (label.key(), label.value()));
+        let labels = self.host.iter().map(|host| ("host", &**host)).chain(own);
+        Id {
+            name: key.name().to_owned(),
+            labels: labels
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect(),
+        }
     }
 
     /// Runs `change` on the current interval, finishing the one before if its time is over.
@@ -287,16 +302,6 @@ fn family<V>(
     }
 }
 
-fn id(key: &Key) -> Id {
-    Id {
-        name: key.name().to_owned(),
-        labels: key
-            .labels()
-            .map(|label| (label.key().to_owned(), label.value().to_owned()))
-            .collect(),
-    }
-}
-
 /// One metric's handle.
 struct Handle {
     metrics: Metrics,
@@ -342,21 +347,21 @@ impl Recorder for Metrics {
     fn register_counter(&self, key: &Key, _: &Metadata<'_>) -> Counter {
         Counter::from_arc(Arc::new(Handle {
             metrics: self.clone(),
-            id: id(key),
+            id: self.id(key),
         }))
     }
 
     fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
         Gauge::from_arc(Arc::new(Handle {
             metrics: self.clone(),
-            id: id(key),
+            id: self.id(key),
         }))
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
         Histogram::from_arc(Arc::new(Handle {
             metrics: self.clone(),
-            id: id(key),
+            id: self.id(key),
         }))
     }
 }
@@ -367,7 +372,7 @@ mod tests {
 
     #[test]
     fn metrics_show_in_both_forms() {
-        let metrics = Metrics::new(Duration::from_secs(10));
+        let metrics = Metrics::new(Duration::from_secs(10), Some("vm".to_owned()));
         metrics::with_local_recorder(&metrics, || {
             metrics::counter!("nomad.rpc.request").increment(2);
             metrics::gauge!("nomad.broker.total_ready", "type" => "service").set(3.0);
@@ -379,7 +384,7 @@ mod tests {
         assert_eq!(json["Counters"][0]["Sum"], 2.0);
         let text = metrics.to_prometheus();
         assert!(
-            text.contains("nomad_broker_total_ready{type=\"service\"} 3"),
+            text.contains("nomad_broker_total_ready{host=\"vm\",type=\"service\"} 3"),
             "{text}"
         );
         assert!(text.contains("# TYPE nomad_plan_apply summary"), "{text}");

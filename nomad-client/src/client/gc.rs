@@ -94,14 +94,14 @@ impl Core {
 impl Client {
     /// Removes an ended allocation from this node. Whether there was one that has ended.
     pub async fn gc(&self, id: AllocId) -> bool {
-        let _timer = RequestTimer::new("client.allocations.garbage_collect");
+        let _timer = RequestTimer::new("nomad.client.allocations.garbage_collect");
         self.core.gc.lock().remove(&id);
         self.core.collect(id).await
     }
 
     /// Removes all ended allocations; how many.
     pub async fn gc_all(&self) -> usize {
-        let _timer = RequestTimer::new("client.allocations.garbage_collect_all");
+        let _timer = RequestTimer::new("nomad.client.allocations.garbage_collect_all");
         self.core.note_ended();
         let mut count = 0;
         loop {

@@ -106,7 +106,7 @@ fn is_dotted_identifier(key: &str) -> bool {
 impl Client {
     /// Meta of this node.
     pub fn node_meta(&self) -> NodeMetaView {
-        let _timer = RequestTimer::new("client.node_meta.read");
+        let _timer = RequestTimer::new("nomad.client.node_meta.read");
         self.core.meta.lock().view()
     }
 
@@ -115,7 +115,7 @@ impl Client {
     /// # Errors
     /// A key is no dotted identifier, there is too much of it, or it cannot be stored.
     pub fn apply_node_meta(&self, changes: DynamicMeta) -> Result<NodeMetaView, MetaError> {
-        let _timer = RequestTimer::new("client.node_meta.apply");
+        let _timer = RequestTimer::new("nomad.client.node_meta.apply");
         let mut meta = self.core.meta.lock();
         let dynamic = meta.changed(changes)?;
         self.core.shared.db.put_node_meta(&dynamic)?;

@@ -155,7 +155,7 @@ impl Client {
     /// # Errors
     /// No such allocation or task, or it does not run.
     pub fn restart_alloc(&self, id: AllocId, task: &str, all: bool) -> Result<(), CommandError> {
-        let _timer = RequestTimer::new("client.allocations.restart");
+        let _timer = RequestTimer::new("nomad.client.allocations.restart");
         self.runner(id)?.restart(task, all)
     }
 
@@ -169,7 +169,7 @@ impl Client {
         task: &str,
         signal: &str,
     ) -> Result<(), CommandError> {
-        let _timer = RequestTimer::new("client.allocations.signal");
+        let _timer = RequestTimer::new("nomad.client.allocations.signal");
         self.runner(id)?.signal(task, signal).await
     }
 
@@ -178,7 +178,7 @@ impl Client {
     /// # Errors
     /// No such allocation.
     pub async fn alloc_stats(&self, id: AllocId, task: &str) -> Result<AllocUsage, CommandError> {
-        let _timer = RequestTimer::new("client.allocations.stats");
+        let _timer = RequestTimer::new("nomad.client.allocations.stats");
         Ok(self.runner(id)?.usage(task).await)
     }
 
@@ -192,7 +192,7 @@ impl Client {
         task: &str,
         options: ExecOptions,
     ) -> Result<RunningExec, CommandError> {
-        let _timer = RequestTimer::new("client.allocations.exec");
+        let _timer = RequestTimer::new("nomad.client.allocations.exec");
         let stream = self
             .runner(id)?
             .exec(task, options.command, options.tty, options.window)
@@ -218,7 +218,7 @@ impl Client {
     /// # Errors
     /// No such allocation or directory, or the path leads out of it.
     pub async fn fs_list(&self, id: AllocId, path: &str) -> Result<Vec<FileInfo>, CommandError> {
-        let _timer = RequestTimer::new("client.file_system.list");
+        let _timer = RequestTimer::new("nomad.client.file_system.list");
         let path = path.to_owned();
         self.in_dir(id, move |root| root.list(&path)).await
     }
@@ -228,7 +228,7 @@ impl Client {
     /// # Errors
     /// No such allocation or file, or the path leads out of it.
     pub async fn fs_stat(&self, id: AllocId, path: &str) -> Result<FileInfo, CommandError> {
-        let _timer = RequestTimer::new("client.file_system.stat");
+        let _timer = RequestTimer::new("nomad.client.file_system.stat");
         let path = path.to_owned();
         self.in_dir(id, move |root| root.stat(&path)).await
     }
@@ -254,7 +254,7 @@ impl Client {
         origin: Origin,
         offset: u64,
     ) -> Result<FrameStream, CommandError> {
-        let _timer = RequestTimer::new("client.file_system.stream");
+        let _timer = RequestTimer::new("nomad.client.file_system.stream");
         let runner = self.runner(id)?;
         let root = runner.dir().root();
         Ok(stream_file(root, path, follow, origin, offset)?)
@@ -265,7 +265,7 @@ impl Client {
     /// # Errors
     /// No such allocation or task, or the task was not started yet.
     pub fn logs(&self, id: AllocId, request: LogRequest) -> Result<FrameStream, CommandError> {
-        let _timer = RequestTimer::new("client.file_system.logs");
+        let _timer = RequestTimer::new("nomad.client.file_system.logs");
         let runner = self.runner(id)?;
         let states = runner.task_states();
         let Some(state) = states.get(&request.task) else {

@@ -13,7 +13,7 @@ use crate::metrics::{RequestTimer, alloc_labels, node_labels};
 impl Client {
     /// What the host uses now; rates are since the last call or collection.
     pub fn host_stats(&self) -> HostStats {
-        let _timer = RequestTimer::new("client.client_stats.stats");
+        let _timer = RequestTimer::new("nomad.client.client_stats.stats");
         self.core.host_stats()
     }
 }
@@ -87,31 +87,31 @@ impl Core {
             max_memory += given.2;
             disk += given.3;
         }
-        set("client.allocations.pending", f64::from(counts[0]));
-        set("client.allocations.running", f64::from(counts[1]));
-        set("client.allocations.terminal", f64::from(counts[2]));
-        set("client.allocations.blocked", 0.0);
-        set("client.allocations.migrating", 0.0);
-        set("client.tasks.pending", f64::from(tasks[0]));
-        set("client.tasks.running", f64::from(tasks[1]));
-        set("client.tasks.dead", f64::from(tasks[2]));
+        set("nomad.client.allocations.pending", f64::from(counts[0]));
+        set("nomad.client.allocations.running", f64::from(counts[1]));
+        set("nomad.client.allocations.terminal", f64::from(counts[2]));
+        set("nomad.client.allocations.blocked", 0.0);
+        set("nomad.client.allocations.migrating", 0.0);
+        set("nomad.client.tasks.pending", f64::from(tasks[0]));
+        set("nomad.client.tasks.running", f64::from(tasks[1]));
+        set("nomad.client.tasks.dead", f64::from(tasks[2]));
         let node = self.node.load();
         let (has, kept) = (&node.node_resources, &node.reserved_resources);
         for (name, used) in [
-            ("client.allocated.cpu", cpu),
-            ("client.allocated.memory", memory),
-            ("client.allocated.max_memory", max_memory),
-            ("client.allocated.disk", disk),
+            ("nomad.client.allocated.cpu", cpu),
+            ("nomad.client.allocated.memory", memory),
+            ("nomad.client.allocated.max_memory", max_memory),
+            ("nomad.client.allocated.disk", disk),
             (
-                "client.unallocated.cpu",
+                "nomad.client.unallocated.cpu",
                 has.cpu.cpu_shares - kept.cpu.cpu_shares - cpu,
             ),
             (
-                "client.unallocated.memory",
+                "nomad.client.unallocated.memory",
                 has.memory.memory_mb - kept.memory.memory_mb - memory,
             ),
             (
-                "client.unallocated.disk",
+                "nomad.client.unallocated.disk",
                 has.disk.disk_mb - kept.disk.disk_mb - disk,
             ),
         ] {
@@ -136,33 +136,48 @@ impl Core {
                     )
                 });
                 let stats = &usage.resource_usage;
-                set("client.allocs.cpu.allocated", cpu as f64);
-                set("client.allocs.cpu.user", stats.cpu_stats.user_mode);
-                set("client.allocs.cpu.system", stats.cpu_stats.system_mode);
-                set("client.allocs.cpu.total_percent", stats.cpu_stats.percent);
-                set("client.allocs.cpu.total_ticks", stats.cpu_stats.total_ticks);
+                set("nomad.client.allocs.cpu.allocated", cpu as f64);
+                set("nomad.client.allocs.cpu.user", stats.cpu_stats.user_mode);
                 set(
-                    "client.allocs.cpu.throttled_time",
+                    "nomad.client.allocs.cpu.system",
+                    stats.cpu_stats.system_mode,
+                );
+                set(
+                    "nomad.client.allocs.cpu.total_percent",
+                    stats.cpu_stats.percent,
+                );
+                set(
+                    "nomad.client.allocs.cpu.total_ticks",
+                    stats.cpu_stats.total_ticks,
+                );
+                set(
+                    "nomad.client.allocs.cpu.throttled_time",
                     stats.cpu_stats.throttled_time as f64,
                 );
                 set(
-                    "client.allocs.cpu.throttled_periods",
+                    "nomad.client.allocs.cpu.throttled_periods",
                     stats.cpu_stats.throttled_periods as f64,
                 );
                 const MIB: f64 = 1_048_576.0;
-                set("client.allocs.memory.allocated", memory.0 as f64 * MIB);
+                set(
+                    "nomad.client.allocs.memory.allocated",
+                    memory.0 as f64 * MIB,
+                );
                 if memory.1 > 0 {
-                    set("client.allocs.memory.max_allocated", memory.1 as f64 * MIB);
+                    set(
+                        "nomad.client.allocs.memory.max_allocated",
+                        memory.1 as f64 * MIB,
+                    );
                 }
                 let measured = &stats.memory_stats;
                 for (word, name, value) in [
-                    ("RSS", "client.allocs.memory.rss", measured.rss),
-                    ("Cache", "client.allocs.memory.cache", measured.cache),
-                    ("Swap", "client.allocs.memory.swap", measured.swap),
-                    ("Usage", "client.allocs.memory.usage", measured.usage),
+                    ("RSS", "nomad.client.allocs.memory.rss", measured.rss),
+                    ("Cache", "nomad.client.allocs.memory.cache", measured.cache),
+                    ("Swap", "nomad.client.allocs.memory.swap", measured.swap),
+                    ("Usage", "nomad.client.allocs.memory.usage", measured.usage),
                     (
                         "Max Usage",
-                        "client.allocs.memory.max_usage",
+                        "nomad.client.allocs.memory.max_usage",
                         measured.max_usage,
                     ),
                 ] {
@@ -195,34 +210,38 @@ fn host_gauges(stats: &HostStats, labels: &[Label]) {
         gauge!(name, labels).set(value);
     };
     let memory = &stats.memory;
-    with("client.host.memory.total", None, memory.total as f64);
+    with("nomad.client.host.memory.total", None, memory.total as f64);
     with(
-        "client.host.memory.available",
+        "nomad.client.host.memory.available",
         None,
         memory.available as f64,
     );
-    with("client.host.memory.used", None, memory.used as f64);
-    with("client.host.memory.free", None, memory.free as f64);
+    with("nomad.client.host.memory.used", None, memory.used as f64);
+    with("nomad.client.host.memory.free", None, memory.free as f64);
     for cpu in &stats.cpu {
         let of = Some(("cpu", cpu.cpu.as_str()));
-        with("client.host.cpu.total", of, cpu.total_percent);
-        with("client.host.cpu.total_percent", of, cpu.total_percent);
-        with("client.host.cpu.total_ticks", of, cpu.total_ticks);
-        with("client.host.cpu.user", of, cpu.user);
-        with("client.host.cpu.system", of, cpu.system);
-        with("client.host.cpu.idle", of, cpu.idle);
+        with("nomad.client.host.cpu.total", of, cpu.total_percent);
+        with("nomad.client.host.cpu.total_percent", of, cpu.total_percent);
+        with("nomad.client.host.cpu.total_ticks", of, cpu.total_ticks);
+        with("nomad.client.host.cpu.user", of, cpu.user);
+        with("nomad.client.host.cpu.system", of, cpu.system);
+        with("nomad.client.host.cpu.idle", of, cpu.idle);
     }
     for disk in &stats.disk_stats {
         let of = Some(("disk", disk.device.as_str()));
-        with("client.host.disk.size", of, disk.size as f64);
-        with("client.host.disk.used", of, disk.used as f64);
-        with("client.host.disk.available", of, disk.available as f64);
-        with("client.host.disk.used_percent", of, disk.used_percent);
+        with("nomad.client.host.disk.size", of, disk.size as f64);
+        with("nomad.client.host.disk.used", of, disk.used as f64);
         with(
-            "client.host.disk.inodes_percent",
+            "nomad.client.host.disk.available",
+            of,
+            disk.available as f64,
+        );
+        with("nomad.client.host.disk.used_percent", of, disk.used_percent);
+        with(
+            "nomad.client.host.disk.inodes_percent",
             of,
             disk.inodes_used_percent,
         );
     }
-    with("client.uptime", None, stats.uptime as f64);
+    with("nomad.client.uptime", None, stats.uptime as f64);
 }

@@ -154,20 +154,20 @@ impl LeaderLoop {
     /// Puts what is queued into the metrics.
     pub(super) fn record_metrics(&self) {
         let stats = self.broker.stats();
-        metrics::gauge!("nomad_nomad_broker_total_ready").set(stats.ready as f64);
-        metrics::gauge!("nomad_nomad_broker_total_unacked").set(stats.unacked as f64);
-        metrics::gauge!("nomad_nomad_broker_total_pending").set(stats.pending as f64);
-        metrics::gauge!("nomad_nomad_broker_total_waiting").set(stats.waiting as f64);
-        metrics::gauge!("nomad_nomad_broker_total_cancelable").set(stats.cancelable as f64);
+        metrics::gauge!("nomad.nomad.broker.total_ready").set(stats.ready as f64);
+        metrics::gauge!("nomad.nomad.broker.total_unacked").set(stats.unacked as f64);
+        metrics::gauge!("nomad.nomad.broker.total_pending").set(stats.pending as f64);
+        metrics::gauge!("nomad.nomad.broker.total_waiting").set(stats.waiting as f64);
+        metrics::gauge!("nomad.nomad.broker.total_cancelable").set(stats.cancelable as f64);
         for (kind, ready, unacked) in self.broker.stats_by_type() {
-            metrics::gauge!(format!("nomad_nomad_broker_{kind}_ready")).set(ready as f64);
-            metrics::gauge!(format!("nomad_nomad_broker_{kind}_unacked")).set(unacked as f64);
+            metrics::gauge!(format!("nomad.nomad.broker.{kind}.ready")).set(ready as f64);
+            metrics::gauge!(format!("nomad.nomad.broker.{kind}.unacked")).set(unacked as f64);
         }
         let blocked = self.blocked.stats();
-        metrics::gauge!("nomad_nomad_blocked_evals_total_blocked").set(blocked.blocked as f64);
-        metrics::gauge!("nomad_nomad_blocked_evals_total_escaped").set(blocked.escaped as f64);
-        metrics::gauge!("nomad_nomad_blocked_evals_total_quota_limit").set(0.0);
-        metrics::gauge!("nomad_nomad_heartbeat_active").set(self.heartbeats.len() as f64);
+        metrics::gauge!("nomad.nomad.blocked_evals.total_blocked").set(blocked.blocked as f64);
+        metrics::gauge!("nomad.nomad.blocked_evals.total_escaped").set(blocked.escaped as f64);
+        metrics::gauge!("nomad.nomad.blocked_evals.total_quota_limit").set(0.0);
+        metrics::gauge!("nomad.nomad.heartbeat.active").set(self.heartbeats.len() as f64);
     }
 }
 

@@ -179,6 +179,7 @@ async fn lead(
 ) {
     let term = leadership.borrow().term;
     tracing::info!(term, "leadership gained");
+    metrics::counter!("nomad.raft.state.leader").increment(1);
     let (requests, queue) = mpsc::channel(LEADER_QUEUE);
     let end = CancellationToken::new();
     let the_loop = LeaderLoop::new(Arc::clone(inner), end.clone());

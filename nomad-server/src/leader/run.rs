@@ -26,6 +26,7 @@ use crate::heartbeat::{self, Heartbeats};
 use crate::node::{evals, status};
 use crate::periodic::{self, Dispatcher};
 use crate::server::Inner;
+use crate::telemetry::{eval_labels, millis};
 
 /// Shortest delay of the evaluation that follows one which was given up.
 const FOLLOW_UP_DELAY: Nanos = Nanos::mins(1);
@@ -33,6 +34,9 @@ const FOLLOW_UP_DELAY: Nanos = Nanos::mins(1);
 const FOLLOW_UP_JITTER: Nanos = Nanos::mins(5);
 /// A node whose status could not be written is looked at again after this span.
 const MISSED_RETRY: Nanos = Nanos::secs(1);
+
+/// Gauges are written at most this often.
+const GAUGE_INTERVAL: Nanos = Nanos::secs(1);
 
 /// The control loops and what they need.
 pub(super) struct LeaderLoop {
@@ -51,6 +55,8 @@ pub(super) struct LeaderLoop {
     workers: HashMap<RequestId, oneshot::Sender<Delivery>>,
     beats: HashMap<NodeId, oneshot::Sender<Nanos>>,
     next_request: u64,
+    /// When gauges are to be written, if something changed since they were.
+    metrics_due: Option<Timestamp>,
     pub(super) proposals: Proposals,
 }
 
@@ -70,6 +76,7 @@ impl LeaderLoop {
             workers: HashMap::new(),
             beats: HashMap::new(),
             next_request: 0,
+            metrics_due: None,
             proposals: Proposals::default(),
             inner,
         }
@@ -141,13 +148,21 @@ impl LeaderLoop {
             self.drainer.next_wake(),
             self.gc.next_wake(),
             self.periodic.next_wake(),
+            self.metrics_due,
         ]
         .into_iter()
         .flatten()
         .min()
     }
 
+    /// Something changed: the gauges are due soon, once for all that happens until then.
+    fn gauges_changed(&mut self) {
+        let now = self.now();
+        self.metrics_due.get_or_insert(now + GAUGE_INTERVAL);
+    }
+
     fn take(&mut self, item: &FeedItem) {
+        self.gauges_changed();
         match &item.changes {
             None => self.rebuild(),
             // Contained in the state that was read when the loops were rebuilt.
@@ -219,6 +234,7 @@ impl LeaderLoop {
     }
 
     fn request(&mut self, request: Request) {
+        self.gauges_changed();
         match request {
             Request::Dequeue { types, reply } => {
                 self.next_request += 1;
@@ -259,7 +275,10 @@ impl LeaderLoop {
         self.drain(drain::Event::Tick);
         self.collect_garbage(self.now());
         self.periodic(periodic::Event::Tick);
-        self.record_metrics();
+        if self.metrics_due.is_some_and(|due| due <= self.now()) {
+            self.metrics_due = None;
+            self.record_metrics();
+        }
     }
 
     // The loops, and doing what they say.
@@ -279,7 +298,8 @@ impl LeaderLoop {
     }
 
     fn deliver(&mut self, request: RequestId, delivery: Delivery) {
-        metrics::histogram!("nomad_nomad_broker_wait_time").record(delivery.waited.to_std());
+        metrics::histogram!("nomad.nomad.broker.wait_time", eval_labels(&delivery.eval))
+            .record(millis(delivery.waited.to_std()));
         let refused = match self.workers.remove(&request) {
             Some(worker) => worker.send(delivery).err(),
             None => Some(delivery),

@@ -23,6 +23,7 @@ use crate::config::{MAX_PLACEMENTS_PER_ENTRY, MAX_PLANS_PER_ENTRY, PLAN_QUEUE};
 use crate::error::ServerError;
 use crate::fsm::Output;
 use crate::ids::SharedIds;
+use crate::telemetry::millis;
 
 /// A plan to be committed.
 #[derive(Debug)]
@@ -82,7 +83,7 @@ impl Applier {
             {
                 queue.push(request);
             }
-            metrics::gauge!("nomad_nomad_plan_queue_depth").set(queue.len() as f64);
+            metrics::gauge!("nomad.nomad.plan.queue_depth").set(queue.len() as f64);
 
             let batch = queue.take_batch();
             let mut state = self.store.snapshot();
@@ -124,7 +125,7 @@ impl Applier {
                 reply,
             } = request;
             for (node, reason) in &verdict.rejected {
-                metrics::counter!("nomad_nomad_plan_node_rejected").increment(1);
+                metrics::counter!("nomad.nomad.plan.node_rejected").increment(1);
                 tracing::debug!(eval = %plan.eval_id, %node, reason, "plan refused for node");
             }
             let result = verdict.result;
@@ -172,7 +173,7 @@ impl Applier {
                     .map(|output| output.index)
                     .map_err(ServerError::from)
             });
-            metrics::histogram!("nomad_nomad_plan_apply").record(began.elapsed());
+            metrics::histogram!("nomad.nomad.plan.apply").record(millis(began.elapsed()));
             let index = outcome.as_ref().ok().copied();
             for (reply, mut result, full, finished) in waiting {
                 let answer = outcome.clone().map(|index| {
@@ -203,7 +204,7 @@ fn evaluate(state: &State, flight: Option<&Flight>, batch: Vec<PlanRequest>) -> 
             let began = Instant::now();
             let verdict = verify(state, &request.plan, &overlay);
             overlay.add(&verdict.result);
-            metrics::histogram!("nomad_nomad_plan_evaluate").record(began.elapsed());
+            metrics::histogram!("nomad.nomad.plan.evaluate").record(millis(began.elapsed()));
             Ready { request, verdict }
         })
         .collect()

@@ -19,6 +19,7 @@ use crate::error::ServerError;
 use crate::leader::LeaderHandle;
 use crate::plan::{PlanAnswer, PlanRequest};
 use crate::server::Inner;
+use crate::telemetry::{eval_labels, invoke_metric, millis};
 
 /// A thread that schedules.
 pub(crate) struct Worker {
@@ -52,6 +53,7 @@ impl Worker {
                     text_of(&*panic)
                 )))
             });
+            let answered = Instant::now();
             match outcome {
                 Ok(()) => leader.ack(eval, token),
                 Err(error) => {
@@ -59,7 +61,14 @@ impl Worker {
                     leader.nack(eval, token);
                 }
             }
-            metrics::histogram!("nomad_nomad_broker_process_time").record(began.elapsed());
+            let took = millis(answered.elapsed());
+            metrics::histogram!("nomad.nomad.worker.send_ack").record(took);
+            metrics::histogram!("nomad.nomad.eval.ack").record(took);
+            metrics::histogram!(
+                "nomad.nomad.broker.process_time",
+                eval_labels(&delivery.eval)
+            )
+            .record(millis(began.elapsed()));
         }
     }
 
@@ -111,7 +120,7 @@ impl Worker {
             let seed = self.inner.ids.seed();
             let mut ids = self.inner.ids.clone();
             let step = attempt.next(&state, columns, now, seed, &mut ids);
-            metrics::histogram!(invoke_metric(eval)).record(began.elapsed());
+            metrics::histogram!(invoke_metric(eval)).record(millis(began.elapsed()));
             match step {
                 Step::Done(writes) => return self.finish(leader, delivery, &state, writes),
                 Step::Submit(submission) => {
@@ -189,7 +198,9 @@ impl Worker {
             answer.await.map_err(|_| stopped())?
         });
         leader.extend(eval, token);
-        metrics::histogram!("nomad_nomad_plan_submit").record(began.elapsed());
+        let took = millis(began.elapsed());
+        metrics::histogram!("nomad.nomad.plan.submit").record(took);
+        metrics::histogram!("nomad.nomad.worker.submit_plan").record(took);
         answer
     }
 
@@ -246,17 +257,6 @@ fn committed_whole(plan: &Plan) -> PlanResult {
         deployment_updates: plan.deployment_updates.clone(),
         alloc_index: plan.snapshot_index + 1,
         ..PlanResult::default()
-    }
-}
-
-fn invoke_metric(eval: &Evaluation) -> &'static str {
-    use nomad_core::job::JobType;
-    match eval.job_type {
-        JobType::Service => "nomad_nomad_worker_invoke_scheduler_service",
-        JobType::Batch => "nomad_nomad_worker_invoke_scheduler_batch",
-        JobType::System => "nomad_nomad_worker_invoke_scheduler_system",
-        JobType::Sysbatch => "nomad_nomad_worker_invoke_scheduler_sysbatch",
-        JobType::Core => "nomad_nomad_worker_invoke_scheduler__core",
     }
 }
 
