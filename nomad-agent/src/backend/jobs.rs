@@ -153,7 +153,6 @@ impl ServerHalf {
             warnings: admitted.warnings.warning_text(),
             index: reply.index,
             next_periodic_launch,
-            ..JobPlanResponse::default()
         })
     }
 }

@@ -98,7 +98,8 @@ impl Endpoint {
     /// Counts the request and starts its timer.
     pub(crate) fn begin(self) -> Timed {
         metrics::counter!("nomad.nomad.rpc.request").increment(1);
-        if self.rate.ends_with(".read") || self.rate.ends_with(".list") {
+        let verb = self.rate.rsplit('.').next();
+        if matches!(verb, Some("read" | "list")) {
             metrics::counter!("nomad.nomad.rpc.query").increment(1);
         }
         metrics::counter!(self.rate).increment(1);
