@@ -12,6 +12,7 @@ mod agent;
 mod bench;
 mod forward;
 mod http;
+mod picture;
 mod proc;
 mod quickstart;
 mod setup;
@@ -34,6 +35,7 @@ Usage: cargo xtask COMMAND
                         benchmarks (`cargo xtask bench --list`)
   sim --seed N          one simulated cluster history, replayable
   codegen [--check]     rewrite generated code from its .proto files, or check that it is current
+  picture               draw the README's picture from what the binary prints
   setup                 install the system packages that a build needs
   env                   print the environment for building by hand: eval \"$(cargo xtask env)\"
 ";
@@ -67,6 +69,7 @@ fn run(args: &[String]) -> Result<bool> {
         "bench" => bench::run(rest),
         "sim" => forward::sim(rest),
         "codegen" => forward::codegen(rest),
+        "picture" => picture::run(rest),
         "setup" => setup::run(rest),
         "env" => forward::env(rest),
         other => bail!("no command `{other}`; `cargo xtask help` lists them"),
