@@ -164,6 +164,7 @@ pub(crate) async fn supervise(inner: Arc<Inner>) {
             lead(&inner, &mut leadership).await;
         }
         tokio::select! {
+            biased;
             () = inner.stop.cancelled() => return,
             changed = leadership.changed(), if !ready => if changed.is_err() { return },
             // Leadership was lost while leading: look again at once.
