@@ -106,7 +106,7 @@ impl Attempt {
             columns,
             eval: &self.eval,
             now,
-            seed: seed.wrapping_add(u64::from(self.attempts)),
+            seed,
         };
         let mut outcome = match schedule(&input, ids) {
             Ok(outcome) => outcome,

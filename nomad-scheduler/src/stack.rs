@@ -18,6 +18,7 @@ use crate::preempt::{self, Victims};
 use crate::propose::Proposed;
 use crate::rank::{Choice, Ranking, Style, TopScores, Wanted};
 use crate::rng::{Rng, mix};
+use crate::schedule::Input;
 
 /// A node chosen for a placement, and what the placement gets there.
 pub(crate) struct Selected {
@@ -31,8 +32,10 @@ pub(crate) struct Selected {
 /// One job version: where it may run, and its groups' rankings.
 struct Side {
     job: Arc<Job>,
-    candidates: Candidates,
+    candidates: Arc<Candidates>,
     rankings: BTreeMap<String, Ranking>,
+    /// Whether the candidates are all that the job may use: only then are rankings kept for later evaluations.
+    whole: bool,
 }
 
 /// The nodes, the plan so far, and everything that was learned about both.
@@ -82,18 +85,21 @@ pub(crate) fn may_preempt(view: &dyn ClusterView, job_type: JobType) -> bool {
 
 impl<'a> Stack<'a> {
     pub(crate) fn new(
-        view: &'a dyn ClusterView,
+        input: &Input<'a>,
         columns: &'a NodeColumns,
         job: nomad_core::ids::JobKey,
-        seed: u64,
     ) -> Self {
+        // Ties are decided alike in every evaluation of a seed, but ports are not: neighbours would all try the same.
+        let salt = input.eval.id.0.0.iter();
+        let salt = salt.fold(0_u64, |salt, byte| salt.rotate_left(8) ^ u64::from(*byte));
+        let seed = input.seed;
         Self {
-            proposed: Proposed::new(view, columns, job),
+            proposed: Proposed::new(input.view, columns, job),
             eligibility: Eligibility::default(),
             sides: Vec::new(),
             here: Vec::new(),
             seed,
-            rng: Rng::new(mix(seed)),
+            rng: Rng::new(mix(seed ^ mix(salt))),
             victims: Victims::default(),
             shown: TopScores::default(),
         }
@@ -109,8 +115,9 @@ impl<'a> Stack<'a> {
         }
         self.sides.push(Side {
             job: Arc::clone(job),
-            candidates: Candidates::of(job, self.proposed.columns),
+            candidates: self.proposed.columns.kept.candidates(job, self.proposed.columns),
             rankings: BTreeMap::new(),
+            whole: true,
         });
         self.sides.len() - 1
     }
@@ -124,14 +131,20 @@ impl<'a> Stack<'a> {
     ) -> Option<(&'s mut Ranking, &'s Candidates)> {
         if !side.rankings.contains_key(group) {
             let index = side.job.task_groups.iter().position(|g| g.name == group)?;
-            let ranking = Ranking::new(
-                &side.job,
-                index,
-                style(proposed.view, &side.job, seed),
-                &side.candidates,
-                proposed,
-                eligibility,
-            );
+            let style = style(proposed.view, &side.job, seed);
+            let columns = proposed.columns;
+            let (job, candidates) = (&side.job, &side.candidates);
+            let kept = side
+                .whole
+                .then(|| columns.kept.take(job, &job.task_groups[index], style, columns))
+                .flatten();
+            let ranking = match kept {
+                Some((mut ranking, changed)) => {
+                    ranking.revive(job, index, changed, candidates, proposed, eligibility);
+                    ranking
+                }
+                None => Ranking::new(job, index, style, candidates, proposed, eligibility),
+            };
             side.rankings.insert(group.to_owned(), ranking);
         }
         Some((side.rankings.get_mut(group)?, &side.candidates))
@@ -261,11 +274,12 @@ impl<'a> Stack<'a> {
             slots.dedup();
             self.here.push(Side {
                 job: Arc::clone(job),
-                candidates: Candidates {
+                candidates: Arc::new(Candidates {
                     slots,
                     ..Candidates::default()
-                },
+                }),
                 rankings: BTreeMap::new(),
+                whole: false,
             });
         }
         self.proposed.remove(alloc);
@@ -285,6 +299,23 @@ impl<'a> Stack<'a> {
         });
         self.proposed.restore(alloc);
         fits
+    }
+}
+
+impl Drop for Stack<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        let columns = self.proposed.columns;
+        for side in self.sides.drain(..).filter(|side| side.whole) {
+            for (_, mut ranking) in side.rankings {
+                if ranking.is_keepable() {
+                    ranking.rest(&self.proposed);
+                    columns.kept.put(ranking, columns.recorded());
+                }
+            }
+        }
     }
 }
 

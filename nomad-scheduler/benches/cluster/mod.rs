@@ -34,9 +34,13 @@ pub(crate) struct Cluster {
     pub(crate) eval: Evaluation,
 }
 
+pub(crate) fn node_id(number: usize) -> NodeId {
+    NodeId(uuid(0x0d, number as u64))
+}
+
 pub(crate) fn node(number: usize, racks: usize) -> Node {
     let mut node = Node {
-        id: NodeId(uuid(0x0d, number as u64)),
+        id: node_id(number),
         name: format!("node-{number}"),
         datacenter: format!("dc{}", number % 2 + 1),
         node_pool: "default".to_owned(),

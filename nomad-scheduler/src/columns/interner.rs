@@ -25,6 +25,13 @@ impl Interner {
         &self.texts[number as usize]
     }
 
+    /// Forgets the numbers from `len` on.
+    pub(crate) fn truncate(&mut self, len: usize) {
+        for text in self.texts.drain(len.min(self.texts.len())..) {
+            self.numbers.remove(&text);
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.texts.len()
     }

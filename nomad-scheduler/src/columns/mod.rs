@@ -1,7 +1,8 @@
 //! Struct-of-arrays view of the nodes, kept current by deltas.
 //!
 //! One slot per node; what scheduling reads for every node (readiness, class, capacity, use) lies in plain arrays, what
-//! it reads for few (ports, cores, devices in use) is boxed and absent where there is nothing.
+//! it reads for few (ports, cores, devices in use) is boxed and absent where there is nothing. Beside them lie rankings
+//! of earlier evaluations, which a record of changed slots keeps current.
 //!
 //! Invariant: [`NodeColumns::update`] with everything that changed since gives what [`NodeColumns::from_view`] gives at
 //! the new index, apart from the order of slots.
@@ -21,6 +22,7 @@ pub(crate) use self::interner::Interner;
 use crate::fit::ports::{NetRoom, PortSet};
 use crate::fit::{self, Items, Sums};
 use crate::hash::FastMap;
+use crate::rank::kept::Kept;
 
 /// What changed between two indexes of the state.
 #[derive(Debug, Clone, Default)]
@@ -52,13 +54,33 @@ pub struct NodeColumns {
     pub(crate) pools: Interner,
     pub(crate) classes: Interner,
     pub(crate) node_classes: Interner,
+    /// The id as a number, for ties.
+    pub(crate) tie: Vec<u64>,
     port_sets: HashMap<Box<str>, Arc<PortSet>>,
     free: Vec<u32>,
+    /// Slots whose allocations changed, in order; the first is number `forgotten` of all.
+    changed: Vec<u32>,
+    forgotten: u64,
+    pub(crate) kept: Kept,
 }
 
 /// Whether an allocation holds anything of its node: until the node says that it ended.
 pub(crate) fn counts(alloc: &Allocation) -> bool {
     !alloc.client_terminal()
+}
+
+/// Changes that are recorded at least.
+const MIN_RECORD: usize = 4_096;
+
+/// An id as a number.
+fn tie(node: NodeId) -> u64 {
+    let (high, low) = node.0.0.split_at(8);
+    let number = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .fold(0_u64, |number, byte| (number << 8) | u64::from(*byte))
+    };
+    number(low).rotate_left(17) ^ number(high)
 }
 
 impl NodeColumns {
@@ -80,6 +102,9 @@ impl NodeColumns {
     /// Follows the state to the index of `view`; `changes` is everything that was written since [`Self::index`].
     pub fn update(&mut self, view: &dyn ClusterView, changes: &ColumnChanges) {
         let changed: BTreeSet<NodeId> = changes.nodes.iter().copied().collect();
+        if !changed.is_empty() {
+            self.forget();
+        }
         for id in &changed {
             match view.node(*id) {
                 Some(node) => {
@@ -98,9 +123,18 @@ impl NodeColumns {
                     continue;
                 }
                 if let Some(slot) = self.slots.get(&alloc.node_id) {
-                    self.count(*slot, alloc, sign);
+                    let slot = *slot;
+                    self.count(slot, alloc, sign);
+                    self.changed.push(slot);
                 }
             }
+        }
+        let most = self.rows.len().max(MIN_RECORD);
+        if self.changed.len() > 2 * most {
+            // Whoever did not look for so long is better off beginning anew.
+            let old = self.changed.len() - most;
+            self.changed.drain(..old);
+            self.forgotten += old as u64;
         }
         self.index = view.index();
     }
@@ -118,6 +152,26 @@ impl NodeColumns {
     /// Whether there is no node.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
+    }
+
+    /// Forgets what earlier evaluations learned, so that the next one begins from the columns alone. The outcome of
+    /// evaluations does not depend on it, only their time does.
+    pub fn forget(&self) {
+        self.kept.clear();
+    }
+
+    /// How many changes of slots were recorded so far.
+    pub(crate) fn recorded(&self) -> u64 {
+        self.forgotten + self.changed.len() as u64
+    }
+
+    /// Slots that changed since a number of changes was recorded; nothing where the record does not reach back.
+    pub(crate) fn changed_since(&self, seen: u64) -> Option<Vec<u32>> {
+        let from = usize::try_from(seen.checked_sub(self.forgotten)?).ok()?;
+        let mut slots = self.changed.get(from..)?.to_vec();
+        slots.sort_unstable();
+        slots.dedup();
+        Some(slots)
     }
 
     pub(crate) fn slot(&self, node: NodeId) -> Option<u32> {
@@ -160,6 +214,7 @@ impl NodeColumns {
         };
         self.node_class[at] = self.node_classes.intern(&node.node_class);
         self.capacity[at] = fit::capacity(node);
+        self.tie[at] = tie(node.id);
         self.rows[at] = Some(Arc::clone(node));
         slot
     }
@@ -175,6 +230,7 @@ impl NodeColumns {
         self.used.push(Sums::default());
         self.nets.push(NetRoom::default());
         self.items.push(None);
+        self.tie.push(0);
         (self.rows.len() - 1) as u32
     }
 

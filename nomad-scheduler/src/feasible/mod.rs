@@ -36,7 +36,7 @@ pub(crate) const CLASS_INELIGIBLE: &str = "computed class ineligible";
 pub(crate) const DISTINCT_HOSTS: &str = "distinct_hosts";
 
 /// A check of one node.
-pub(crate) trait Filter {
+pub(crate) trait Filter: Send {
     /// Passes, or says why not.
     fn check(&self, node: &Node) -> Result<(), Reason>;
 }

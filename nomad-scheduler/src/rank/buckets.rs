@@ -68,6 +68,8 @@ pub(crate) struct Buckets {
     by_key: FastMap<(u32, u32), usize>,
     /// Entries that wait for the first look, so that each heap is built at once.
     filling: Vec<Vec<Entry>>,
+    /// Entries that were pushed since the heaps were filled.
+    pushed: usize,
 }
 
 impl Buckets {
@@ -108,10 +110,26 @@ impl Buckets {
         self.filling[bucket].push(entry);
     }
 
+    /// Whether most entries of `nodes` nodes are likely to be stale.
+    pub(crate) fn is_worn(&self, nodes: usize) -> bool {
+        self.pushed > nodes.max(1_024)
+    }
+
+    /// Drops all entries, so that nodes can be filled in again.
+    pub(crate) fn empty(&mut self) {
+        for bucket in &mut self.buckets {
+            bucket.heap.clear();
+        }
+        self.pushed = 0;
+    }
+
     /// Builds the heaps after [`Self::fill`].
     pub(crate) fn filled(&mut self) {
         for (bucket, entries) in self.filling.drain(..).enumerate() {
-            self.buckets[bucket].heap = BinaryHeap::from(entries);
+            // Empty so far, and keeps its room.
+            let mut heap = std::mem::take(&mut self.buckets[bucket].heap).into_vec();
+            heap.extend(entries);
+            self.buckets[bucket].heap = BinaryHeap::from(heap);
         }
     }
 
@@ -119,6 +137,7 @@ impl Buckets {
     pub(crate) fn push(&mut self, key: u32, parts: u32, entry: Entry) {
         let bucket = self.bucket(key, parts);
         self.buckets[bucket].heap.push(entry);
+        self.pushed += 1;
     }
 
     /// The best nodes over all heaps, best first: (mean score, rank, position).

@@ -11,6 +11,7 @@ use crate::feasible::{self, Reason, csi, host_volume};
 use crate::fit::{self, Dimension};
 use crate::hash::FastMap;
 use crate::propose::Proposed;
+use crate::rng;
 
 /// What became of a candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub(super) struct NodeState {
 pub(super) struct ClassState {
     /// Absent where filters must be asked node by node.
     pub(super) feasible: Option<Result<(), Reason>>,
+    /// Whether the job's own constraints hold.
+    job: bool,
     affinity: f64,
     key: u32,
 }
@@ -57,46 +60,53 @@ impl Ranking {
         proposed: &Proposed<'_>,
         eligibility: &mut Eligibility,
     ) {
+        let columns = proposed.columns;
         let group = self.group().name.clone();
         let mut by_group = eligibility.groups.remove(&group).unwrap_or_default();
+        self.classes.resize_with(columns.classes.len(), || None);
         for (position, slot) in candidates.slots.iter().enumerate() {
-            let class = proposed.columns.class[*slot as usize];
-            if !self.classes.contains_key(&class) {
-                let node = proposed.columns.row(*slot);
+            let at = *slot as usize;
+            let class = columns.class[at];
+            if self.classes[class as usize].is_none() {
+                let node = columns.row(*slot);
                 let state = self.class_state(class, node, eligibility, &mut by_group);
-                self.classes.insert(class, state);
+                self.classes[class as usize] = Some(state);
             }
-            let row = proposed.columns.row(*slot);
+            let shared = self.classes[class as usize]
+                .as_ref()
+                .expect("asked just above");
             let mut state = NodeState {
                 stamp: 0,
                 verdict: Verdict::Class,
-                key: self.classes[&class].key,
-                rank: self.rank(row.id),
+                key: shared.key,
+                rank: rng::mix(self.style.seed ^ columns.tie[at]),
                 binpack: 0.0,
                 anti_affinity: 0.0,
-                affinity: self.classes[&class].affinity,
+                affinity: shared.affinity,
                 devices: None,
             };
+            let passes = match &shared.feasible {
+                Some(Ok(())) => Some(true),
+                Some(Err(reason)) => {
+                    self.tally.class(class, columns.node_class[at], reason);
+                    Some(false)
+                }
+                None => None,
+            };
             if self.unique_affinity {
-                state.affinity = self.affinity_of(row);
+                state.affinity = self.affinity_of(columns.row(*slot));
             }
             if self.unique_key {
-                state.key = self.key_of(row);
+                state.key = self.key_of(columns.row(*slot));
             }
             self.nodes.push(state);
-            let feasible = self.classes[&class].feasible.clone();
-            match feasible {
-                Some(Err(reason)) => {
-                    self.tally
-                        .class(class, proposed.columns.node_class[*slot as usize], reason)
-                }
-                Some(Ok(())) => self.judge(position, candidates, proposed, None, true),
-                None => match self.ask_filters(row, class, eligibility, &mut by_group) {
+            match passes {
+                Some(false) => {}
+                Some(true) => self.judge(position, candidates, proposed, None, true),
+                None => match self.ask_filters(columns.row(*slot), class, eligibility, &mut by_group) {
                     Ok(()) => self.judge(position, candidates, proposed, None, true),
                     Err(reason) => {
-                        let number = self
-                            .tally
-                            .filtered(&reason, proposed.columns.node_class[*slot as usize]);
+                        let number = self.tally.filtered(&reason, columns.node_class[at]);
                         self.nodes[position].verdict = Verdict::Filtered(number);
                     }
                 },
@@ -104,6 +114,48 @@ impl Ranking {
         }
         self.buckets.filled();
         eligibility.groups.insert(group, by_group);
+    }
+
+    /// Tells another evaluation what a kept ranking knows of classes, as if it had asked them anew.
+    pub(super) fn learn_again(&mut self, eligibility: &mut Eligibility) {
+        self.tally.begin_again();
+        let group = self.group().name.clone();
+        let by_group = eligibility.groups.entry(group).or_default();
+        for (class, state) in self.classes.iter().enumerate() {
+            let class = class as u32;
+            let Some(state) = state else {
+                continue;
+            };
+            if eligibility.job.get(&class) == Some(&false) || by_group.get(&class) == Some(&false) {
+                self.tally.known_again(class);
+            }
+            eligibility.job.insert(class, state.job);
+            if state.job {
+                let feasible = matches!(state.feasible, Some(Ok(())));
+                by_group.insert(class, feasible);
+            }
+        }
+    }
+
+    /// Builds the heaps anew from the last judgements.
+    pub(super) fn fill_again(&mut self) {
+        self.buckets.empty();
+        for position in 0..self.nodes.len() {
+            let state = &self.nodes[position];
+            if state.verdict != Verdict::Scored {
+                continue;
+            }
+            let (key, rank, stamp) = (state.key, state.rank, state.stamp);
+            let (sum, parts) = self.score_of(position).base();
+            let entry = Entry {
+                sum,
+                rank,
+                position: position as u32,
+                stamp,
+            };
+            self.buckets.fill(key, parts, entry);
+        }
+        self.buckets.filled();
     }
 
     /// Asks job and group filters of one node whose class does not decide both.
@@ -146,6 +198,7 @@ impl Ranking {
         };
         ClassState {
             feasible,
+            job: eligibility.job.get(&class) == Some(&true),
             affinity: self.affinity_of(node),
             key: self.key_of(node),
         }

@@ -53,17 +53,33 @@ impl Tally {
         self.known.push(class);
     }
 
-    pub(super) fn class(&mut self, class: u32, node_class: u32, reason: Reason) {
-        let known = self.known.contains(&class);
+    pub(super) fn class(&mut self, class: u32, node_class: u32, reason: &Reason) {
+        let known = &self.known;
         self.classes
             .entry(class)
-            .or_insert(ClassOut {
-                reason,
+            .or_insert_with(|| ClassOut {
+                reason: reason.clone(),
                 node_class,
                 count: 0,
-                known,
+                known: known.contains(&class),
             })
             .count += 1;
+    }
+
+    /// Begins to count for another evaluation, to which no class is known.
+    pub(super) fn begin_again(&mut self) {
+        self.told = false;
+        self.known.clear();
+        for out in self.classes.values_mut() {
+            out.known = false;
+        }
+    }
+
+    /// A class of a kept ranking was found wanting before by another group of the evaluation.
+    pub(super) fn known_again(&mut self, class: u32) {
+        if let Some(out) = self.classes.get_mut(&class) {
+            out.known = true;
+        }
     }
 
     fn cause(list: &mut Vec<Cause>, text: &str, for_now: bool) -> u32 {

@@ -9,6 +9,7 @@
 
 pub(crate) mod buckets;
 mod judge;
+pub(crate) mod kept;
 mod metrics;
 pub(crate) mod score;
 pub(crate) mod spread;
@@ -35,7 +36,6 @@ use crate::feasible::constraint::Check;
 use crate::fit::resources::Ask;
 use crate::hash::FastMap;
 use crate::propose::Proposed;
-use crate::rng;
 
 pub(crate) use self::metrics::{describe, exhaust_resources};
 
@@ -62,7 +62,7 @@ pub(crate) struct Choice {
 }
 
 /// How scores are formed, the same for all groups of a job.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Style {
     pub(crate) algorithm: SchedulerAlgorithm,
     pub(crate) oversubscription: bool,
@@ -81,7 +81,8 @@ pub(crate) struct Ranking {
     unique_affinity: bool,
     pub(crate) properties: Vec<Property>,
     unique_key: bool,
-    classes: FastMap<u32, ClassState>,
+    /// By number of the class; nothing for classes that no candidate has.
+    classes: Vec<Option<ClassState>>,
     nodes: Vec<NodeState>,
     buckets: Buckets,
     tally: Tally,
@@ -90,6 +91,10 @@ pub(crate) struct Ranking {
     job_here: FastMap<u32, i64>,
     /// How much of the plan's journal is taken in.
     seen: usize,
+    /// Values of each property that candidates have; those of other nodes are numbered after them.
+    own_values: Vec<usize>,
+    /// Slots that were judged under a plan, or as running allocations of a job.
+    stained: BTreeSet<u32>,
 }
 
 impl Ranking {
@@ -130,17 +135,78 @@ impl Ranking {
             filters,
             affinities,
             properties,
-            classes: FastMap::default(),
+            classes: Vec::new(),
             nodes: Vec::with_capacity(candidates.slots.len()),
             buckets: Buckets::default(),
             tally: Tally::default(),
             group_here: FastMap::default(),
             job_here: FastMap::default(),
             seen: 0,
+            own_values: Vec::new(),
+            stained: BTreeSet::new(),
         };
-        ranking.count_existing(proposed);
         ranking.judge_all(candidates, proposed, eligibility);
+        ranking.own_values = ranking.properties.iter().map(|p| p.values.len()).collect();
+        ranking.begin(candidates, proposed, BTreeSet::new());
         ranking
+    }
+
+    /// Takes up a kept ranking for another evaluation. `changed` are the slots whose allocations changed meanwhile.
+    pub(crate) fn revive(
+        &mut self,
+        job: &Arc<Job>,
+        group_index: usize,
+        changed: Vec<u32>,
+        candidates: &Candidates,
+        proposed: &Proposed<'_>,
+        eligibility: &mut Eligibility,
+    ) {
+        self.job = Arc::clone(job);
+        self.group_index = group_index;
+        self.group_here.clear();
+        self.job_here.clear();
+        for (property, own) in self.properties.iter_mut().zip(&self.own_values) {
+            property.reset(*own);
+        }
+        self.learn_again(eligibility);
+        if self.buckets.is_worn(self.nodes.len()) {
+            self.fill_again();
+        }
+        let mut dirty = std::mem::take(&mut self.stained);
+        dirty.extend(changed);
+        self.begin(candidates, proposed, dirty);
+    }
+
+    /// Ends the work for an evaluation; all that the plan touched must be judged again before the next one.
+    pub(crate) fn rest(&mut self, proposed: &Proposed<'_>) {
+        self.stained
+            .extend(proposed.journal.iter().filter_map(|change| change.slot));
+    }
+
+    /// How many nodes it ranks.
+    pub(crate) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Whether it may be used for other evaluations.
+    pub(crate) fn is_keepable(&self) -> bool {
+        !self.filters.escapes() && kept::keepable(self.group())
+    }
+
+    /// Counts the job's own allocations and judges `dirty` and the nodes that run them.
+    fn begin(
+        &mut self,
+        candidates: &Candidates,
+        proposed: &Proposed<'_>,
+        mut dirty: BTreeSet<u32>,
+    ) {
+        self.count_existing(proposed);
+        dirty.extend(&self.stained);
+        for slot in dirty {
+            if let Some(position) = candidates.position(slot) {
+                self.judge_again(position, candidates, proposed, None);
+            }
+        }
     }
 
     pub(crate) fn group(&self) -> &TaskGroup {
@@ -154,6 +220,7 @@ impl Ranking {
             if crate::columns::counts(alloc)
                 && let Some(slot) = proposed.columns.slot(alloc.node_id)
             {
+                self.stained.insert(slot);
                 *self.job_here.entry(slot).or_default() += 1;
                 if alloc.task_group == name {
                     *self.group_here.entry(slot).or_default() += 1;
@@ -169,6 +236,7 @@ impl Ranking {
         // Changes that the plan made before this ranking began.
         for change in &proposed.journal {
             self.count_change(change, proposed, &name);
+            self.stained.extend(change.slot);
         }
         self.seen = proposed.journal.len();
     }
@@ -417,17 +485,6 @@ impl Ranking {
     /// What decides a candidate's ties.
     pub(crate) fn rank_at(&self, position: usize) -> u64 {
         self.nodes[position].rank
-    }
-
-    /// A seeded number per node that decides ties.
-    fn rank(&self, node: NodeId) -> u64 {
-        let (high, low) = node.0.0.split_at(8);
-        let number = |bytes: &[u8]| {
-            bytes
-                .iter()
-                .fold(0_u64, |number, byte| (number << 8) | u64::from(*byte))
-        };
-        rng::mix(self.style.seed ^ number(low).rotate_left(17) ^ number(high))
     }
 }
 

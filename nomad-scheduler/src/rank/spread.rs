@@ -91,6 +91,12 @@ impl Property {
         property
     }
 
+    /// Forgets all counts, and the values from number `values` on.
+    pub(crate) fn reset(&mut self, values: usize) {
+        self.values.truncate(values);
+        self.counts.clear();
+    }
+
     /// Whether nodes of one computed class may differ in it.
     pub(crate) fn is_unique(&self) -> bool {
         self.target.is_unique()

@@ -74,7 +74,7 @@ fn prepare<'a>(
     let job = input.view.job(&key);
     let tainted = tainted(input);
     let mut plan = empty_plan(input, job);
-    let mut stack = Stack::new(input.view, columns, key, input.seed);
+    let mut stack = Stack::new(input, columns, key);
     lose_stopping(input, &tainted, &mut plan, &mut stack);
 
     let batch = input.eval.job_type == JobType::Batch;

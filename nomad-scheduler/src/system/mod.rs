@@ -69,7 +69,7 @@ pub(crate) fn schedule(
     let job = input.view.job(&key);
     let tainted = tainted(input);
     let mut plan = empty_plan(input, job);
-    let mut stack = Stack::new(input.view, columns, key.clone(), input.seed);
+    let mut stack = Stack::new(input, columns, key.clone());
     lose_stopping(input, &tainted, &mut plan, &mut stack);
 
     let candidates = job.map_or_else(Candidates::default, |job| Candidates::of(job, columns));
@@ -165,7 +165,7 @@ pub(crate) fn explain(
     };
     let tainted = tainted(input);
     let mut plan = empty_plan(input, Some(job));
-    let mut stack = Stack::new(input.view, columns, key.clone(), input.seed);
+    let mut stack = Stack::new(input, columns, key.clone());
     lose_stopping(input, &tainted, &mut plan, &mut stack);
     let candidates = Candidates::of(job, columns);
     let diff = Compare {

@@ -1,0 +1,94 @@
+//! The figures that are promised, each as a line `bench: NAME = VALUE UNIT [<= BAR]`, and pictures of the cost.
+//!
+//! `cargo bench -p nomad-scheduler --bench figures [-- WORD...]` runs the parts whose name contains a word: `table`,
+//! `drain`, `large`, `curves`. `curves` writes `target/bench/scheduler-*.svg`.
+
+#[path = "../cluster/mod.rs"]
+mod cluster;
+mod curves;
+mod drain;
+mod large;
+mod picture;
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use nomad_scheduler::{Input, NodeColumns, schedule};
+
+use self::cluster::{Cluster, Ids, NOW};
+
+/// As in the program: the system's allocator would be half of what is measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Nodes, racks, allocations; bars in ms without and with spread.
+const TABLE: [(usize, usize, usize, f64, f64); 4] = [
+    (1_000, 50, 300, 2.0, 6.0),
+    (5_000, 50, 300, 4.0, 12.0),
+    (10_000, 50, 300, 6.0, 20.0),
+    (10_000, 50, 1_200, 12.0, 40.0),
+];
+
+fn main() {
+    // cargo hands in `--bench`.
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    let parts: [(&str, fn()); 4] = [
+        ("table", table),
+        ("drain", drain::run),
+        ("large", large::run),
+        ("curves", curves::run),
+    ];
+    for (name, part) in parts {
+        if words.is_empty() || words.iter().any(|word| name.contains(word.as_str())) {
+            part();
+        }
+    }
+}
+
+/// One evaluation from the snapshot to the plan, always from the same untouched state: the median time.
+///
+/// What earlier evaluations left beside the columns is forgotten before each, so every one begins cold.
+pub(crate) fn one_evaluation(cluster: &Cluster, columns: &NodeColumns) -> Duration {
+    const ROUNDS: usize = 15;
+    let mut times: Vec<Duration> = (0..ROUNDS)
+        .map(|_| {
+            columns.forget();
+            let began = Instant::now();
+            let input = Input {
+                view: &cluster.view,
+                columns: Some(columns),
+                eval: &cluster.eval,
+                now: NOW,
+                seed: 7,
+            };
+            let outcome = schedule(black_box(&input), &mut Ids::default());
+            let placed = outcome.map(|outcome| cluster::placed(&outcome));
+            let took = began.elapsed();
+            assert!(black_box(placed).is_ok_and(|placed| placed > 0));
+            took
+        })
+        .collect();
+    times.sort_unstable();
+    times[ROUNDS / 2]
+}
+
+pub(crate) fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
+}
+
+fn table() {
+    for (nodes, racks, allocs, plain, spread) in TABLE {
+        for (with_spread, bar) in [(false, plain), (true, spread)] {
+            let cluster = Cluster::new(nodes, racks, allocs, with_spread);
+            let columns = NodeColumns::from_view(&cluster.view);
+            let took = ms(one_evaluation(&cluster, &columns));
+            let kind = if with_spread { "spread" } else { "no spread" };
+            println!(
+                "bench: {nodes} nodes, {racks} racks, {allocs} allocations, {kind} = {took:.3} ms <= {bar}"
+            );
+        }
+    }
+}
