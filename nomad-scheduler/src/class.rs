@@ -34,6 +34,33 @@ pub fn computed_class(node: &Node) -> String {
     format!("v1:{}", hash.0)
 }
 
+/// The computed class and a number over what filters read beside it: healthy drivers, healthy device instances, kinds
+/// and names of networks. Nodes for which both are equal meet the same filters; the class alone does not promise it.
+pub(crate) fn exact_class(node: &Node, class: &str) -> String {
+    let mut hash = Fnv::new();
+    for (name, info) in &node.drivers {
+        if info.detected && info.healthy {
+            hash.field("driver", name);
+        }
+    }
+    for device in &node.node_resources.devices {
+        let healthy = device.instances.iter().filter(|one| one.healthy).count();
+        hash.field("healthy", &healthy.to_string());
+    }
+    for network in &node.node_resources.node_networks {
+        hash.field("mode", &network.mode);
+        hash.field("device", &network.device);
+        for address in &network.addresses {
+            hash.field("alias", &address.alias);
+        }
+    }
+    for network in &node.node_resources.networks {
+        hash.field("network", &network.mode);
+        hash.field("device", &network.device);
+    }
+    format!("{class}/{}", hash.0)
+}
+
 fn attribute_text(value: &DeviceAttribute) -> String {
     format!(
         "{:?}|{:?}|{:?}|{:?}|{}",

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::columns::Interner;
+use crate::columns::NodeColumns;
 
 /// Verdicts per computed class (as the columns number them), for the job and for each of its groups.
 #[derive(Debug, Clone, Default)]
@@ -17,7 +17,7 @@ pub(crate) struct Eligibility {
 
 impl Eligibility {
     /// Class to whether a node of it may help; classes that were not visited are absent.
-    pub(crate) fn classes(&self, names: &Interner) -> BTreeMap<String, bool> {
+    pub(crate) fn classes(&self, columns: &NodeColumns) -> BTreeMap<String, bool> {
         let mut verdicts: BTreeMap<u32, bool> = BTreeMap::new();
         for by_class in self.groups.values() {
             for (class, eligible) in by_class {
@@ -31,9 +31,12 @@ impl Eligibility {
                 verdicts.insert(*class, false);
             }
         }
-        verdicts
-            .into_iter()
-            .map(|(class, eligible)| (names.text(class).to_owned(), eligible))
-            .collect()
+        let mut named: BTreeMap<String, bool> = BTreeMap::new();
+        for (class, eligible) in verdicts {
+            *named
+                .entry(columns.class_name(class).to_owned())
+                .or_default() |= eligible;
+        }
+        named
     }
 }

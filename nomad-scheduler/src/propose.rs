@@ -96,6 +96,11 @@ impl<'a> Proposed<'a> {
             .collect()
     }
 
+    /// What the plan places on a node.
+    pub(crate) fn placed_on(&self, slot: u32) -> &[Arc<Allocation>] {
+        self.placed.get(&slot).map_or(&[], Vec::as_slice)
+    }
+
     /// The plan ends an allocation of the view.
     pub(crate) fn remove(&mut self, alloc: &Arc<Allocation>) {
         if self.gone.insert(alloc.id) {

@@ -115,7 +115,11 @@ impl<'a> Stack<'a> {
         }
         self.sides.push(Side {
             job: Arc::clone(job),
-            candidates: self.proposed.columns.kept.candidates(job, self.proposed.columns),
+            candidates: self
+                .proposed
+                .columns
+                .kept
+                .candidates(job, self.proposed.columns),
             rankings: BTreeMap::new(),
             whole: true,
         });
@@ -136,7 +140,11 @@ impl<'a> Stack<'a> {
             let (job, candidates) = (&side.job, &side.candidates);
             let kept = side
                 .whole
-                .then(|| columns.kept.take(job, &job.task_groups[index], style, columns))
+                .then(|| {
+                    columns
+                        .kept
+                        .take(job, &job.task_groups[index], style, columns)
+                })
                 .flatten();
             let ranking = match kept {
                 Some((mut ranking, changed)) => {

@@ -11,6 +11,7 @@ use nomad_core::node::{Eligibility, NodeStatus};
 use nomad_core::plan::{AllocPreemption, AllocStop, Plan, PlanResult};
 use nomad_core::view::ClusterView;
 
+use crate::feasible::host_volume;
 use crate::fit;
 
 /// What a plan does on one node.
@@ -183,6 +184,21 @@ pub fn verify_node(
             live.remove(&alloc.id);
         } else {
             live.insert(alloc.id, Arc::clone(alloc));
+        }
+    }
+    let mut claimed = BTreeSet::new();
+    for alloc in live.values() {
+        for name in host_volume::single_writers(alloc) {
+            // Static volumes are shared by whoever names them; only dynamic ones have claims.
+            let dynamic = row
+                .host_volumes
+                .get(&*name)
+                .is_some_and(|volume| !volume.id.is_empty());
+            if dynamic && !claimed.insert(name.into_owned()) {
+                return Err(RejectReason::Exhausted {
+                    dimension: fit::dimension::VOLUMES.to_owned(),
+                });
+            }
         }
     }
     fit::allocs_fit(row, live.values().map(|alloc| &**alloc)).map_err(|dimension| {

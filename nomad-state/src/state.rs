@@ -341,6 +341,16 @@ impl ClusterView for State {
             .map(|(_, deployment)| deployment)
     }
 
+    fn deployments_of_job(&self, key: &JobKey) -> Box<dyn Iterator<Item = &Arc<Deployment>> + '_> {
+        Box::new(
+            self.0
+                .deployments_by_job
+                .get(key)
+                .into_iter()
+                .flat_map(|deployments| deployments.values()),
+        )
+    }
+
     fn deployment(&self, id: DeploymentId) -> Option<&Arc<Deployment>> {
         self.0.deployments.get(&id)
     }

@@ -20,10 +20,7 @@ fn curves(points: &[usize], at: impl Fn(usize, bool) -> f64) -> Vec<Curve> {
         .into_iter()
         .map(|(name, spread)| Curve {
             name,
-            points: points
-                .iter()
-                .map(|x| (*x as f64, at(*x, spread)))
-                .collect(),
+            points: points.iter().map(|x| (*x as f64, at(*x, spread))).collect(),
         })
         .collect()
 }

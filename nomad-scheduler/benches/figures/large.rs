@@ -33,7 +33,12 @@ fn row(job: usize, index: usize) -> Allocation {
     let number = job * PER_JOB + index;
     // Spread over all nodes without a pattern that repeats with the racks.
     let node = (number * 7_919 + job) % NODES;
-    let template = cluster::job("x", 1, 100 + (job % 5) as i64 * 50, 256 + (job % 7) as i64 * 64);
+    let template = cluster::job(
+        "x",
+        1,
+        100 + (job % 5) as i64 * 50,
+        256 + (job % 7) as i64 * 64,
+    );
     let task = &template.task_groups[0].tasks[0];
     let mut alloc = Allocation {
         id: AllocId(uuid(0xa2, number as u64)),
@@ -49,7 +54,10 @@ fn row(job: usize, index: usize) -> Allocation {
     let mut given = nomad_core::alloc::AllocatedTaskResources::default();
     given.cpu.cpu_shares = task.resources.cpu;
     given.memory.memory_mb = task.resources.memory_mb;
-    alloc.allocated_resources.tasks.insert("web".to_owned(), given);
+    alloc
+        .allocated_resources
+        .tasks
+        .insert("web".to_owned(), given);
     alloc
 }
 
@@ -84,7 +92,10 @@ pub(crate) fn run() {
     let state_only = resident();
     let began = Instant::now();
     let columns = NodeColumns::from_view(&log.store.snapshot());
-    println!("bench: {label}: columns built from nothing = {:.0} ms", ms(began.elapsed()));
+    println!(
+        "bench: {label}: columns built from nothing = {:.0} ms",
+        ms(began.elapsed())
+    );
 
     let wanted = cluster::job("big", PLACEMENTS, 500, 512);
     log.add_job(wanted.clone());
@@ -109,13 +120,22 @@ pub(crate) fn run() {
         assert_eq!(cluster::placed(&outcome), PLACEMENTS);
     }
     times.sort_unstable();
-    println!("bench: {label}: one evaluation of {PLACEMENTS} placements = {:.1} ms <= 50", ms(times[4]));
-    println!("bench: {label}: memory of the view = {:.0} MiB <= 2048", resident() - state_only);
+    println!(
+        "bench: {label}: one evaluation of {PLACEMENTS} placements = {:.1} ms <= 50",
+        ms(times[4])
+    );
+    println!(
+        "bench: {label}: memory of the view = {:.0} MiB <= 2048",
+        resident() - state_only
+    );
     println!("bench: {label}: memory of the whole state = {state_only:.0} MiB");
     drop(state);
 
     let evals = drain::queue(&mut log, 0, QUEUE);
-    columns.update(&log.store.snapshot(), &nomad_scheduler::ColumnChanges::default());
+    columns.update(
+        &log.store.snapshot(),
+        &nomad_scheduler::ColumnChanges::default(),
+    );
     let began = Instant::now();
     let placed = drain::drain(&mut log, &mut columns, evals);
     println!(

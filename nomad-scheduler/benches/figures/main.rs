@@ -3,6 +3,11 @@
 //! `cargo bench -p nomad-scheduler --bench figures [-- WORD...]` runs the parts whose name contains a word: `table`,
 //! `drain`, `large`, `curves`. `curves` writes `target/bench/scheduler-*.svg`.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "the result of this target is its report"
+)]
+
 #[path = "../cluster/mod.rs"]
 mod cluster;
 mod curves;

@@ -94,7 +94,10 @@ impl Picture {
             );
             for point in &points {
                 if let Some((px, py)) = point.split_once(',') {
-                    let _ = writeln!(out, "<circle cx=\"{px}\" cy=\"{py}\" r=\"3\" fill=\"{colour}\"/>");
+                    let _ = writeln!(
+                        out,
+                        "<circle cx=\"{px}\" cy=\"{py}\" r=\"3\" fill=\"{colour}\"/>"
+                    );
                 }
             }
             let _ = writeln!(

@@ -19,6 +19,7 @@ use nomad_core::node::Node;
 use nomad_core::view::ClusterView;
 
 pub(crate) use self::interner::Interner;
+use crate::class;
 use crate::fit::ports::{NetRoom, PortSet};
 use crate::fit::{self, Items, Sums};
 use crate::hash::FastMap;
@@ -42,7 +43,7 @@ pub struct NodeColumns {
     pub(crate) ready: Vec<bool>,
     pub(crate) datacenter: Vec<u32>,
     pub(crate) pool: Vec<u32>,
-    /// Computed class.
+    /// Computed class, told apart further where filters may answer differently.
     pub(crate) class: Vec<u32>,
     /// The operator's class.
     pub(crate) node_class: Vec<u32>,
@@ -53,6 +54,9 @@ pub struct NodeColumns {
     pub(crate) datacenters: Interner,
     pub(crate) pools: Interner,
     pub(crate) classes: Interner,
+    /// By number of the class: number of its computed class in `public_classes`.
+    public_class: Vec<u32>,
+    public_classes: Interner,
     pub(crate) node_classes: Interner,
     /// The id as a number, for ties.
     pub(crate) tie: Vec<u64>,
@@ -207,16 +211,38 @@ impl NodeColumns {
         self.ready[at] = node.is_ready();
         self.datacenter[at] = self.datacenters.intern(&node.datacenter);
         self.pool[at] = self.pools.intern(&node.node_pool);
-        self.class[at] = if node.computed_class.is_empty() {
-            self.classes.intern(&crate::class::computed_class(node))
-        } else {
-            self.classes.intern(&node.computed_class)
-        };
+        self.class[at] = self.class_of(node);
         self.node_class[at] = self.node_classes.intern(&node.node_class);
         self.capacity[at] = fit::capacity(node);
         self.tie[at] = tie(node.id);
         self.rows[at] = Some(Arc::clone(node));
         slot
+    }
+
+    fn class_of(&mut self, node: &Node) -> u32 {
+        let own;
+        let public = if node.computed_class.is_empty() {
+            own = class::computed_class(node);
+            &own
+        } else {
+            &node.computed_class
+        };
+        let number = self.classes.intern(&class::exact_class(node, public));
+        if number as usize == self.public_class.len() {
+            let public = self.public_classes.intern(public);
+            self.public_class.push(public);
+        }
+        number
+    }
+
+    /// Number of the computed class, as others see it, of a class.
+    pub(crate) fn public_class(&self, class: u32) -> u32 {
+        self.public_class[class as usize]
+    }
+
+    /// The computed class, as others see it, of a class.
+    pub(crate) fn class_name(&self, class: u32) -> &str {
+        self.public_classes.text(self.public_class(class))
     }
 
     fn grow(&mut self) -> u32 {

@@ -1,7 +1,9 @@
 //! Host volumes: directories of a node, static ones by name and dynamic ones by their state and claims.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
+use nomad_core::alloc::Allocation;
 use nomad_core::ids::{AllocId, JobKey};
 use nomad_core::job::TaskGroup;
 use nomad_core::node::Node;
@@ -10,6 +12,19 @@ use nomad_core::view::{ClusterView, HostVolumeView};
 use super::Reason;
 
 const MISSING: &str = "missing compatible host volumes";
+
+/// Access mode of a volume that one allocation has for itself.
+const SINGLE_WRITER: &str = "single-node-single-writer";
+
+/// Host volumes, by name, that an allocation wants for itself.
+pub(crate) fn single_writers(alloc: &Allocation) -> impl Iterator<Item = Cow<'_, str>> {
+    alloc
+        .group()
+        .into_iter()
+        .flat_map(|group| group.volumes.values())
+        .filter(|volume| volume.kind == "host" && volume.access_mode == SINGLE_WRITER)
+        .map(|volume| source(&volume.source, volume.per_alloc, alloc.index()))
+}
 
 /// A host volume that a group asks for.
 #[derive(Debug, Clone)]
@@ -30,6 +45,8 @@ pub(crate) struct Context<'a> {
     pub(crate) index: Option<u64>,
     /// Whether the plan ends an allocation, and with it its claim.
     pub(crate) ended: &'a dyn Fn(AllocId) -> bool,
+    /// What the plan places on the node already.
+    pub(crate) placed: &'a [Arc<Allocation>],
 }
 
 /// The source of a volume that may be one per allocation.
@@ -70,7 +87,13 @@ impl Request {
         if self.sticky && !claimed.is_empty() && !claimed.contains(&volume.id) {
             return false;
         }
-        state.ready && self.access_is_free(&state, context)
+        state.ready
+            && self.access_is_free(&state, context)
+            && (self.access_mode != SINGLE_WRITER
+                || !context
+                    .placed
+                    .iter()
+                    .any(|other| single_writers(other).any(|other| other == name)))
     }
 
     fn access_is_free(&self, state: &HostVolumeView, context: &Context<'_>) -> bool {
@@ -84,8 +107,7 @@ impl Request {
         if !state.access_modes.iter().any(|mode| mode == wanted) {
             return false;
         }
-        wanted != "single-node-single-writer"
-            || state.claims.iter().all(|claim| (context.ended)(*claim))
+        wanted != SINGLE_WRITER || state.claims.iter().all(|claim| (context.ended)(*claim))
     }
 }
 

@@ -28,6 +28,7 @@ pub(crate) mod dimension {
     pub(crate) const DISK: &str = "disk";
     pub(crate) const NODE_PORTS: &str = "reserved node port collision";
     pub(crate) const ALLOC_PORTS: &str = "reserved alloc port collision";
+    pub(crate) const VOLUMES: &str = "conflicting claims for host volume with single-writer";
     pub(crate) const DEVICES: &str = "device oversubscribed";
 }
 

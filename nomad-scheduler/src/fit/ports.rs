@@ -164,7 +164,7 @@ pub(crate) fn assign(
             }
         }
         if value.is_none() {
-            let open: Vec<u16> = (net.low..net.high).filter(|port| free(*port)).collect();
+            let open: Vec<u16> = (net.low..=net.high).filter(|port| free(*port)).collect();
             value = open.get(rng.below(open.len() as u64) as usize).copied();
         }
         let value = value.ok_or(NetError::Dynamic)?;
@@ -268,7 +268,7 @@ fn assign_at(
         };
         let span = u64::from(net.high.saturating_sub(net.low));
         let start = rng.below(span) as u16;
-        let value = (net.low + start..net.high)
+        let value = (net.low + start..=net.high)
             .chain(net.low..net.low + start)
             .find(free)
             .ok_or(NetError::Dynamic)?;

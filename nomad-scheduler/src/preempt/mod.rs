@@ -25,7 +25,7 @@ use crate::fit::{self, Dimension, Items, Sums};
 use crate::propose::Proposed;
 use crate::rank::score::{self, Score};
 use crate::rank::{Ranking, TOP_SCORES, Wanted};
-use crate::rng::Rng;
+use crate::rng::{self, Rng};
 
 /// How much more important a job must be to evict another's allocation.
 pub(crate) const MIN_PRIORITY_DELTA: i32 = 10;
@@ -277,6 +277,7 @@ fn each(
         victims,
     };
     let boosts = ranking.key_boosts();
+    let base = rng.next();
     for (position, slot) in candidates.slots.iter().enumerate() {
         if !ranking.is_feasible(position) {
             continue;
@@ -284,7 +285,9 @@ fn each(
         let Some(boost) = ranking.boost_at(position, &boosts) else {
             continue;
         };
-        let Ok(room) = make_room(&asking, *slot, proposed, rng) else {
+        // A stream for each node: what one is given does not depend on who was asked before.
+        let mut rng = Rng::new(rng::mix(base ^ proposed.columns.tie[*slot as usize]));
+        let Ok(room) = make_room(&asking, *slot, proposed, &mut rng) else {
             continue;
         };
         let mut score = ranking.score_over_committed(position, *slot, &room, proposed);

@@ -103,13 +103,15 @@ impl Ranking {
             match passes {
                 Some(false) => {}
                 Some(true) => self.judge(position, candidates, proposed, None, true),
-                None => match self.ask_filters(columns.row(*slot), class, eligibility, &mut by_group) {
-                    Ok(()) => self.judge(position, candidates, proposed, None, true),
-                    Err(reason) => {
-                        let number = self.tally.filtered(&reason, columns.node_class[at]);
-                        self.nodes[position].verdict = Verdict::Filtered(number);
+                None => {
+                    match self.ask_filters(columns.row(*slot), class, eligibility, &mut by_group) {
+                        Ok(()) => self.judge(position, candidates, proposed, None, true),
+                        Err(reason) => {
+                            let number = self.tally.filtered(&reason, columns.node_class[at]);
+                            self.nodes[position].verdict = Verdict::Filtered(number);
+                        }
                     }
-                },
+                }
             }
         }
         self.buckets.filled();
@@ -316,6 +318,7 @@ impl Ranking {
                 group: &self.group().name,
                 index,
                 ended: &|id| proposed.is_gone(id),
+                placed: proposed.placed_on(slot),
             };
             host_volume::check(&self.filters.host_volumes, node, &context)?;
             csi::check(&self.filters.csi_volumes, node, &context)?;

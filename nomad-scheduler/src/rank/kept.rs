@@ -97,8 +97,7 @@ impl Kept {
     ) -> Option<(Ranking, Vec<u32>)> {
         let mut inside = self.inside();
         let at = inside.rankings.iter().rposition(|one| {
-            one.ranking.style == style
-                && alike(&one.ranking.job, one.ranking.group(), job, group)
+            one.ranking.style == style && alike(&one.ranking.job, one.ranking.group(), job, group)
         })?;
         let one = inside.rankings.remove(at);
         let changed = columns.changed_since(one.seen)?;

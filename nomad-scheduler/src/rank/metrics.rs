@@ -2,7 +2,7 @@
 //!
 //! Source: servers and scheduling reference, "AllocMetric fields".
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use nomad_core::job::TaskGroup;
 use nomad_core::metric::AllocMetric;
@@ -165,8 +165,10 @@ impl Ranking {
         let mut metric = describe(candidates);
         let mut filtered_by_class = self.tally.filtered_by_class.clone();
         let mut exhausted_by_class = self.tally.exhausted_by_class.clone();
-        for out in self.tally.classes.values() {
-            let told = self.tally.told || out.known;
+        let mut told_here = BTreeSet::new();
+        for (class, out) in &self.tally.classes {
+            let again = !told_here.insert(columns.public_class(*class));
+            let told = self.tally.told || out.known || again;
             let first = i64::from(!told);
             add(&mut metric.constraint_filtered, &out.reason, first);
             add(

@@ -193,7 +193,7 @@ fn block(
         class_eligibility: if escaped {
             BTreeMap::new()
         } else {
-            stack.eligibility.classes(&stack.proposed.columns.classes)
+            stack.eligibility.classes(stack.proposed.columns)
         },
         escaped_computed_class: escaped,
         snapshot_index: input.view.index(),

@@ -156,8 +156,11 @@ impl Compare<'_> {
             };
             list.push(Arc::clone(alloc));
         }
-        for slot in &self.candidates.slots {
-            let node = self.columns.row(*slot).id;
+        // By id: the order of slots tells who came first, which must not matter.
+        let slots = self.candidates.slots.iter();
+        let mut nodes: Vec<NodeId> = slots.map(|slot| self.columns.row(*slot).id).collect();
+        nodes.sort_unstable();
+        for node in nodes {
             if self.tainted.contains_key(&node) {
                 continue;
             }

@@ -682,8 +682,7 @@ impl<'s, 'a> Build<'s, 'a> {
         let classes = if escaped {
             BTreeMap::new()
         } else {
-            self.eligibility
-                .classes(&self.stack.proposed.columns.classes)
+            self.eligibility.classes(self.stack.proposed.columns)
         };
         let blocked = Evaluation {
             triggered_by: EvalTrigger::QueuedAllocs,

@@ -130,6 +130,7 @@ impl GroupChecks {
                 group: &group.name,
                 index: index_of(name),
                 ended: &|id| proposed.is_gone(id),
+                placed: proposed.placed_on(slot),
             };
             host_volume::check(&self.filters.host_volumes, node, &context)?;
             csi::check(&self.filters.csi_volumes, node, &context)?;

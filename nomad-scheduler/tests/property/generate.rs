@@ -151,7 +151,11 @@ fn constraints(dice: &mut Dice) -> Vec<Constraint> {
         constraints.push(Constraint::new("${node.class}", "!=", "small"));
     }
     if dice.chance(10) {
-        constraints.push(Constraint::new("${attr.unique.hostname}", "regexp", "[0-6]$"));
+        constraints.push(Constraint::new(
+            "${attr.unique.hostname}",
+            "regexp",
+            "[0-6]$",
+        ));
     }
     if dice.chance(10) {
         constraints.push(Constraint::new("", "distinct_hosts", "true"));
@@ -208,7 +212,9 @@ fn group(dice: &mut Dice, name: &str) -> TaskGroup {
             network.reserved_ports.push(port("fixed", value));
         }
         for number in 0..dice.from(0, 2) {
-            network.dynamic_ports.push(port(&format!("free-{number}"), 0));
+            network
+                .dynamic_ports
+                .push(port(&format!("free-{number}"), 0));
         }
         group.networks.push(network);
     }

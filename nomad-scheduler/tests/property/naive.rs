@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use nomad_core::alloc::{
-    AllocatedDevice, AllocatedPort, AllocatedTaskResources, Allocation,
-};
+use nomad_core::alloc::{AllocatedDevice, AllocatedPort, AllocatedTaskResources, Allocation};
 use nomad_core::ids::AllocId;
 use nomad_core::job::{Job, TaskGroup};
 use nomad_core::memory_view::MemoryView;
@@ -58,7 +56,12 @@ fn may_reserve(node: &Node) -> BTreeSet<u16> {
 fn on(view: &MemoryView, effect: &Effect, node: &Node) -> Vec<Arc<Allocation>> {
     view.allocs_of_node(node.id)
         .filter(|alloc| !alloc.client_terminal() && !effect.gone.contains(&alloc.id))
-        .chain(effect.placed.iter().filter(|alloc| alloc.node_id == node.id))
+        .chain(
+            effect
+                .placed
+                .iter()
+                .filter(|alloc| alloc.node_id == node.id),
+        )
         .cloned()
         .collect()
 }
@@ -66,9 +69,10 @@ fn on(view: &MemoryView, effect: &Effect, node: &Node) -> Vec<Arc<Allocation>> {
 /// Whether the job may use the node at all.
 pub(crate) fn is_candidate(job: &Job, node: &Node) -> bool {
     node.is_ready()
-        && job.datacenters.iter().any(|pattern| {
-            *pattern == node.datacenter || matches!(pattern.as_str(), "*" | "dc*")
-        })
+        && job
+            .datacenters
+            .iter()
+            .any(|pattern| *pattern == node.datacenter || matches!(pattern.as_str(), "*" | "dc*"))
 }
 
 /// Whether one more allocation of the group could go on the node after the plan.
@@ -100,7 +104,8 @@ pub(crate) fn has_room(
     for placed in &effect.placed {
         after.put_alloc(Allocation::clone(placed));
     }
-    invariants::broken(&after, Some(job), &with).is_empty() && broken_cores(&after, &with).is_empty()
+    invariants::broken(&after, Some(job), &with).is_empty()
+        && broken_cores(&after, &with).is_empty()
 }
 
 /// An allocation of the group with whatever is free on the node; nothing where some thing runs out.
@@ -195,7 +200,9 @@ fn extra(
         return None;
     }
     let fixed = network.iter().flat_map(|network| &network.reserved_ports);
-    let address = node.node_resources.node_networks[0].addresses[0].address.clone();
+    let address = node.node_resources.node_networks[0].addresses[0]
+        .address
+        .clone();
     alloc.allocated_resources.shared.ports = fixed
         .map(|port| port.value)
         .chain(free)

@@ -26,15 +26,20 @@ pub(crate) struct Worker {
     inner: Arc<Inner>,
     runtime: tokio::runtime::Handle,
     follower: Follower,
+    /// The same for all evaluations of a worker, so that what one learns of nodes serves the next; workers differ, so
+    /// that they do not prefer the same of equal nodes.
+    seed: u64,
 }
 
 impl Worker {
     pub(crate) fn new(inner: Arc<Inner>, runtime: tokio::runtime::Handle) -> Self {
         let follower = Follower::new(&inner);
+        let seed = inner.ids.seed();
         Self {
             inner,
             runtime,
             follower,
+            seed,
         }
     }
 
@@ -117,9 +122,8 @@ impl Worker {
         loop {
             let (state, columns) = self.follower.at(least);
             let now = self.inner.clock.now();
-            let seed = self.inner.ids.seed();
             let mut ids = self.inner.ids.clone();
-            let step = attempt.next(&state, columns, now, seed, &mut ids);
+            let step = attempt.next(&state, columns, now, self.seed, &mut ids);
             metrics::histogram!(invoke_metric(eval)).record(millis(began.elapsed()));
             match step {
                 Step::Done(writes) => return self.finish(leader, delivery, &state, writes),
