@@ -99,7 +99,13 @@ pub trait Backend: Send + Sync + 'static {
     async fn register_job(&self, request: RegisterJob) -> ApiResult<JobRegisterResponse>;
     /// Every error and warning of a job, as registering it would find them.
     async fn validate_job(&self, job: spec::Job) -> ApiResult<JobValidateResponse>;
-    async fn plan_job(&self, job: spec::Job, diff: bool) -> ApiResult<JobPlanResponse>;
+    /// What registering a job would change; with its difference to the stored one, and with what each node says.
+    async fn plan_job(
+        &self,
+        job: spec::Job,
+        diff: bool,
+        explain: bool,
+    ) -> ApiResult<JobPlanResponse>;
     async fn deregister_job(
         &self,
         key: JobKey,

@@ -129,6 +129,10 @@ pub static COMMANDS: &[Entry] = &[
     Entry::new::<operator::RaftListPeers>("operator raft list-peers", "List the members"),
     Entry::new::<operator::SchedulerGetConfig>("operator scheduler get-config", "Show it"),
     Entry::new::<operator::SchedulerSetConfig>("operator scheduler set-config", "Change it"),
+    Entry::new::<operator_simulate::SchedulerSimulate>(
+        "operator scheduler simulate",
+        "Try a job on a snapshot",
+    ),
     Entry::new::<operator_snapshot::SnapshotInspect>("operator snapshot inspect", "Show a file"),
     Entry::new::<operator_snapshot::SnapshotRestore>("operator snapshot restore", "Restore it"),
     Entry::new::<operator_snapshot::SnapshotSave>("operator snapshot save", "Save the state"),

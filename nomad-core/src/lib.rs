@@ -18,6 +18,7 @@ pub mod wire;
 pub mod alloc;
 pub mod deployment;
 pub mod eval;
+pub mod explain;
 pub mod job;
 pub mod metric;
 pub mod node;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use nomad_core::explain::GroupExplanation;
 use nomad_core::ids::{AllocId, IdSource, NodeId};
 use nomad_core::job::JobType;
 
@@ -98,7 +99,80 @@ impl NodeVerdict {
     }
 }
 
-/// Judges every node for the first `limit` placements that the evaluation asks for, each as if it came first.
+/// Judges every node for the first placement of each group (of system jobs: for the placement on each node), and says
+/// it in the words of the API, with at most `max_nodes` nodes a group.
+///
+/// Groups of which nothing is to be placed are absent.
+pub fn explain_groups(
+    input: &Input<'_>,
+    ids: &mut dyn IdSource,
+    max_nodes: usize,
+) -> Result<Vec<GroupExplanation>, ScheduleError> {
+    let limit = if input.eval.job_type.is_system_like() {
+        usize::MAX
+    } else {
+        1
+    };
+    let mut groups: Vec<GroupExplanation> = Vec::new();
+    for placement in explain(input, ids, limit)? {
+        let known = groups
+            .iter()
+            .position(|group| group.task_group == placement.group);
+        let at = known.unwrap_or_else(|| {
+            groups.push(GroupExplanation {
+                task_group: placement.group.clone(),
+                name: placement.name.clone(),
+                ..GroupExplanation::default()
+            });
+            groups.len() - 1
+        });
+        let group = &mut groups[at];
+        for node in placement.nodes {
+            if group.nodes.len() < max_nodes {
+                let name = input.view.node(node.node_id);
+                let name = name.map_or_else(String::new, |node| node.name.clone());
+                group.nodes.push(in_api_words(node, name));
+            } else {
+                group.omitted += 1;
+            }
+        }
+    }
+    Ok(groups)
+}
+
+fn in_api_words(node: NodeExplanation, name: String) -> nomad_core::explain::NodeVerdict {
+    let said = nomad_core::explain::NodeVerdict {
+        id: node.node_id,
+        name,
+        ..Default::default()
+    };
+    match node.verdict {
+        NodeVerdict::Filtered { reason } => nomad_core::explain::NodeVerdict {
+            verdict: "filtered".to_owned(),
+            reason,
+            ..said
+        },
+        NodeVerdict::Exhausted { dimension } => nomad_core::explain::NodeVerdict {
+            verdict: "exhausted".to_owned(),
+            reason: dimension,
+            ..said
+        },
+        NodeVerdict::Scored {
+            parts,
+            score,
+            preempts,
+        } => nomad_core::explain::NodeVerdict {
+            verdict: "scored".to_owned(),
+            score: Some(score),
+            scores: parts,
+            preemptions: preempts,
+            ..said
+        },
+    }
+}
+
+/// Judges every node for the first `limit` placements of each group that the evaluation asks for, each as if it came
+/// first.
 ///
 /// Costs placements times nodes, so this is for questions, not for scheduling.
 pub fn explain(

@@ -37,6 +37,8 @@ mod system;
 pub use self::attempt::{Attempt, EvalWrites, Step, Submission};
 pub use self::class::computed_class;
 pub use self::columns::{ColumnChanges, NodeColumns};
-pub use self::explain::{NodeExplanation, NodeVerdict, PlacementExplanation, explain};
+pub use self::explain::{
+    NodeExplanation, NodeVerdict, PlacementExplanation, explain, explain_groups,
+};
 pub use self::schedule::{Finish, Input, Outcome, ScheduleError, schedule};
 pub use self::verify::{NodePart, Overlay, RejectReason, verify_node};

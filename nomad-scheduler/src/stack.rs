@@ -260,6 +260,19 @@ impl<'a> Stack<'a> {
         nodes
     }
 
+    /// The evaluation is decided: keeps its rankings for the next one that asks alike.
+    pub(crate) fn keep(mut self) {
+        let columns = self.proposed.columns;
+        for side in self.sides.drain(..).filter(|side| side.whole) {
+            for (_, mut ranking) in side.rankings {
+                if ranking.is_keepable() {
+                    ranking.rest(&self.proposed);
+                    columns.kept.put(ranking, columns.recorded());
+                }
+            }
+        }
+    }
+
     /// The plan evicts an allocation.
     pub(crate) fn evict(&mut self, victim: &Arc<Allocation>) {
         self.victims.add(victim);
@@ -307,23 +320,6 @@ impl<'a> Stack<'a> {
         });
         self.proposed.restore(alloc);
         fits
-    }
-}
-
-impl Drop for Stack<'_> {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            return;
-        }
-        let columns = self.proposed.columns;
-        for side in self.sides.drain(..).filter(|side| side.whole) {
-            for (_, mut ranking) in side.rankings {
-                if ranking.is_keepable() {
-                    ranking.rest(&self.proposed);
-                    columns.kept.put(ranking, columns.recorded());
-                }
-            }
-        }
     }
 }
 

@@ -390,12 +390,18 @@ async fn stopping_purging_reverting_scaling_and_collecting() {
     until_running(&cluster, "web", 2, 1).await;
 
     let plan = server
-        .plan_job(RegisterJob {
-            job: with_env(job("web", JobType::Service, 1), "three"),
-            ..RegisterJob::default()
-        })
+        .plan_job(
+            RegisterJob {
+                job: with_env(job("web", JobType::Service, 1), "three"),
+                ..RegisterJob::default()
+            },
+            true,
+        )
         .await
         .unwrap();
+    let said = &plan.explanations[0];
+    assert_eq!(said.task_group, "web");
+    assert!(said.nodes.iter().any(|node| node.verdict == "scored"));
     let updates = plan.annotations.unwrap().desired_tg_updates["web"];
     assert_eq!((updates.destructive_update, updates.place), (1, 0));
     assert_eq!(

@@ -120,6 +120,7 @@ impl ServerHalf {
         &self,
         job: spec::Job,
         with_diff: bool,
+        explain: bool,
     ) -> ApiResult<JobPlanResponse> {
         let admitted = self
             .admit(job)
@@ -133,7 +134,8 @@ impl ServerHalf {
             job,
             ..ops::RegisterJob::default()
         };
-        let reply = self.server.plan_job(request).await.map_err(api_error)?;
+        let reply = self.server.plan_job(request, explain).await;
+        let reply = reply.map_err(api_error)?;
         let diff = with_diff
             .then(|| {
                 let updates = reply
@@ -153,6 +155,7 @@ impl ServerHalf {
             warnings: admitted.warnings.warning_text(),
             index: reply.index,
             next_periodic_launch,
+            explanations: reply.explanations,
         })
     }
 }

@@ -122,8 +122,13 @@ impl Backend for AgentBackend {
         self.server.validate_job(job)
     }
 
-    async fn plan_job(&self, job: spec::Job, diff: bool) -> ApiResult<JobPlanResponse> {
-        self.server.plan_job(job, diff).await
+    async fn plan_job(
+        &self,
+        job: spec::Job,
+        diff: bool,
+        explain: bool,
+    ) -> ApiResult<JobPlanResponse> {
+        self.server.plan_job(job, diff, explain).await
     }
 
     async fn deregister_job(

@@ -160,7 +160,10 @@ pub(super) async fn plan(mut call: Call, id: &str) -> RouteResult {
     if job.id.as_deref() != Some(id) {
         return Err(ApiError::bad_request("Job ID does not match"));
     }
-    let response = call.backend.plan_job(job, request.diff).await?;
+    let response = call
+        .backend
+        .plan_job(job, request.diff, request.explain)
+        .await?;
     let mut answer = json(&response)?;
     write_header(&mut answer, response.index);
     Ok(answer)

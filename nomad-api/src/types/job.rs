@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use nomad_core::deployment::Deployment;
 use nomad_core::eval::Evaluation;
+use nomad_core::explain::GroupExplanation;
 use nomad_core::job::{AnyMap, Job, StringMap};
 use nomad_core::metric::AllocMetric;
 use nomad_core::plan::PlanAnnotations;
@@ -153,6 +154,9 @@ pub struct JobPlanRequest {
     pub policy_override: bool,
     #[serde(with = "wire::null_default")]
     pub namespace: String,
+    /// Also say what each node says to the placements; ours alone, so it is left out unless asked for.
+    #[serde(with = "wire::null_default", skip_serializing_if = "wire::is_default")]
+    pub explain: bool,
 }
 
 /// Answer to `plan`.
@@ -171,6 +175,9 @@ pub struct JobPlanResponse {
     pub next_periodic_launch: Timestamp,
     pub warnings: String,
     pub index: u64,
+    /// What each node says to the first placement of each group, where it was asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty", with = "wire::null_default")]
+    pub explanations: Vec<GroupExplanation>,
 }
 
 /// Body of `parse`.

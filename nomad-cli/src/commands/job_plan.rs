@@ -24,6 +24,9 @@ pub struct JobPlan {
     /// Whether to show the difference to the running version.
     #[arg(long, num_args = 0..=1, require_equals = true, default_value_t = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     pub diff: bool,
+    /// Also show what each node says to the first placement of each group, and why.
+    #[arg(long)]
+    pub explain: bool,
     /// Override soft policies.
     #[arg(long)]
     pub policy_override: bool,
@@ -67,6 +70,7 @@ impl Verb for JobPlan {
             job: Some(job),
             diff: self.diff,
             policy_override: self.policy_override,
+            explain: self.explain,
             ..JobPlanRequest::default()
         };
         let plan = context
@@ -101,6 +105,13 @@ impl JobPlan {
             context.ui.out(line);
         }
         context.ui.out("");
+        if self.explain {
+            context.ui.out(context.ui.bold("Nodes:"));
+            for line in super::explain::lines(&plan.explanations, self.verbose) {
+                context.ui.out(line);
+            }
+            context.ui.out("");
+        }
         print_warnings(context, &plan.warnings);
         let preempted = plan
             .annotations

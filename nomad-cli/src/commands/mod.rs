@@ -30,6 +30,7 @@ pub mod alloc_status;
 
 pub mod deployment;
 pub mod eval;
+mod explain;
 
 mod node_show;
 
@@ -43,6 +44,7 @@ pub mod fmt;
 pub mod namespace;
 pub mod operator;
 pub mod operator_api;
+pub mod operator_simulate;
 pub mod operator_snapshot;
 pub mod server_members;
 pub mod system;

@@ -79,7 +79,13 @@ impl<'s, 'a> Build<'s, 'a> {
             .map(|(old, place)| (place, Some(old)));
         let others = results.place.iter().map(|place| (place, None));
         let mut explained = Vec::new();
-        for (place, replaced) in destructive.chain(others).take(limit) {
+        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        for (place, replaced) in destructive.chain(others) {
+            let seen = seen.entry(&place.group).or_default();
+            *seen += 1;
+            if *seen > limit {
+                continue;
+            }
             let (job, _) = self.version_for(place);
             let Some(group) = job.group(&place.group) else {
                 continue;

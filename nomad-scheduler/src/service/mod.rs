@@ -144,6 +144,7 @@ pub(crate) fn schedule(
             finish.queued_allocations = built.queued;
             finish.failed_tg_allocs = built.failed;
             block(input, &mut finish, &built.stack, waits, ids);
+            built.stack.keep();
         }
     }
     if input.eval.annotate_plan {

@@ -189,9 +189,14 @@ pub(crate) fn explain(
         (missing, Some(alloc))
     });
     let places = diff.place.iter().map(|missing| (missing.clone(), None));
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
     updates
         .chain(places)
-        .take(limit)
+        .filter(|(missing, _)| {
+            let seen = seen.entry(missing.group.clone()).or_default();
+            *seen += 1;
+            *seen <= limit
+        })
         .filter_map(|(missing, replaced)| build.explain(&missing, replaced))
         .collect()
 }

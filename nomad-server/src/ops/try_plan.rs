@@ -7,12 +7,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use nomad_core::eval::{EvalTrigger, Evaluation};
+use nomad_core::explain::GroupExplanation;
 use nomad_core::job::Job;
 use nomad_core::metric::AllocMetric;
 use nomad_core::plan::{Plan, PlanAnnotations, PlanResult};
 use nomad_core::view::ClusterView as _;
 use nomad_core::{IdSource, Timestamp};
-use nomad_scheduler::{Attempt, Step};
+use nomad_scheduler::{Attempt, Input, Step, explain_groups};
 use nomad_state::State;
 use nomad_state::command::{JobRegister, PlanResults};
 
@@ -24,6 +25,9 @@ use crate::server::Server;
 
 /// Plans that one dry run may go through.
 const MAX_ROUNDS: usize = 64;
+
+/// Nodes of which an explanation tells what they say, for each group.
+const MAX_EXPLAINED_NODES: usize = 1_000;
 
 /// What registering a job would do.
 #[derive(Debug, Clone, Default)]
@@ -38,19 +42,28 @@ pub struct PlanReply {
     pub old: Option<Arc<Job>>,
     /// The job as it would be stored.
     pub new: Option<Arc<Job>>,
+    /// What each node says to the first placement of each group, where it was asked for.
+    pub explanations: Vec<GroupExplanation>,
     /// Index of the state that it was judged by.
     pub index: u64,
 }
 
 impl Server {
     /// Says what registering a job (canonical and validated) would do.
-    pub async fn plan_job(&self, request: RegisterJob) -> Result<PlanReply, ServerError> {
+    pub async fn plan_job(
+        &self,
+        request: RegisterJob,
+        explain: bool,
+    ) -> Result<PlanReply, ServerError> {
         let state = self.state();
         let now = self.inner.clock.now();
         let mut eval = self.eval_of(&request.job, EvalTrigger::JobRegister);
         eval.annotate_plan = true;
         let (seed, ids) = (self.inner.ids.seed(), self.inner.ids.clone());
-        let run = move || dry_run(&state, request, eval, now, seed, ids);
+        let run = move || {
+            let how = Trial { now, seed, explain };
+            dry_run(&state, request, eval, how, ids)
+        };
         tokio::task::spawn_blocking(move || catch_unwind(AssertUnwindSafe(run)))
             .await
             .ok()
@@ -59,14 +72,22 @@ impl Server {
     }
 }
 
+/// How a dry run is done.
+#[derive(Clone, Copy)]
+struct Trial {
+    now: Timestamp,
+    seed: u64,
+    explain: bool,
+}
+
 fn dry_run(
     state: &State,
     request: RegisterJob,
     eval: Evaluation,
-    now: Timestamp,
-    seed: u64,
+    how: Trial,
     mut ids: SharedIds,
 ) -> Result<PlanReply, ServerError> {
+    let Trial { now, seed, explain } = how;
     let key = request.job.key();
     let old = state.job(&key).cloned();
     let evaluated = request.job.is_evaluated();
@@ -94,6 +115,17 @@ fn dry_run(
     let eval = trial
         .eval(eval.id)
         .map_or(eval, |eval| Evaluation::clone(eval));
+    if explain {
+        let input = Input {
+            view: &trial,
+            columns: None,
+            eval: &eval,
+            now,
+            seed,
+        };
+        reply.explanations = explain_groups(&input, &mut ids, MAX_EXPLAINED_NODES)
+            .map_err(|refused| ServerError::refused(refused.to_string()))?;
+    }
     let mut attempt = Attempt::new(eval);
     for _ in 0..MAX_ROUNDS {
         match attempt.next(&trial, None, now, seed, &mut ids) {
