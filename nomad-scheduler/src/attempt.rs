@@ -181,7 +181,10 @@ impl Attempt {
             again.queued_allocations = self.queued.clone();
             again
         });
-        create.extend(finish.blocked);
+        create.extend(finish.blocked.into_iter().map(|mut blocked| {
+            blocked.failed_tg_allocs = update.failed_tg_allocs.clone();
+            blocked
+        }));
         EvalWrites {
             update,
             create,

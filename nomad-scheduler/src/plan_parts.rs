@@ -140,11 +140,12 @@ pub(crate) fn index_of(name: &str) -> Option<u64> {
     name[open + 1..].strip_suffix(']')?.parse().ok()
 }
 
-/// Notes what the plan does per group, where the evaluation asks for it.
+/// Notes what the plan does per group: for the evaluation, and in the plan where it asks for that.
 pub(crate) fn annotate(
     plan: &mut Plan,
     finish: &mut Finish,
     desired: BTreeMap<String, DesiredUpdates>,
+    in_plan: bool,
 ) {
     let preempted_allocs = plan
         .node_preemptions
@@ -156,6 +157,8 @@ pub(crate) fn annotate(
         desired_tg_updates: desired,
         preempted_allocs,
     });
-    plan.annotations = Some(Arc::clone(&annotations));
+    if in_plan {
+        plan.annotations = Some(Arc::clone(&annotations));
+    }
     finish.annotations = Some(annotations);
 }

@@ -54,7 +54,7 @@ pub struct Finish {
     pub reblock: Option<Evaluation>,
     /// Deployment that the job's placements belong to.
     pub deployment_id: Option<DeploymentId>,
-    /// Counts per group, where the evaluation asks for them.
+    /// Counts per group, as the evaluation shows them.
     pub annotations: Option<Arc<PlanAnnotations>>,
 }
 

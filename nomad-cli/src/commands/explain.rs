@@ -35,7 +35,7 @@ pub(super) fn lines(groups: &[GroupExplanation], verbose: bool) -> Vec<String> {
                 node.name.clone(),
                 verdict(node).to_owned(),
                 node.score
-                    .map_or_else(String::new, |score| format!("{score:.3}")),
+                    .map_or_else(|| "-".to_owned(), |score| format!("{score:.3}")),
                 why(node),
             ]
         }));

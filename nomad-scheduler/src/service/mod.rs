@@ -147,9 +147,7 @@ pub(crate) fn schedule(
             built.stack.keep();
         }
     }
-    if input.eval.annotate_plan {
-        annotate(&mut plan, &mut finish, desired);
-    }
+    annotate(&mut plan, &mut finish, desired, input.eval.annotate_plan);
     Outcome {
         plan: (!plan.is_no_op()).then_some(plan),
         finish,

@@ -109,9 +109,7 @@ pub(crate) fn schedule(
         finish.queued_allocations = build.queued;
         finish.failed_tg_allocs = build.failed;
     }
-    if input.eval.annotate_plan {
-        annotate(&mut plan, &mut finish, desired);
-    }
+    annotate(&mut plan, &mut finish, desired, input.eval.annotate_plan);
     Outcome {
         plan: (!plan.is_no_op()).then_some(plan),
         finish,

@@ -340,6 +340,7 @@ fn evals(step: &Step, ours: &Ours, update: &nomad_core::eval::Evaluation, found:
                     eval.status_description.clone(),
                     eval.node_id,
                     eval.escaped_computed_class,
+                    !eval.failed_tg_allocs.is_empty(),
                 )
             })
             .collect();
