@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::BufReader;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, anyhow, bail};
@@ -23,7 +23,7 @@ use serde_json::json;
 use super::explain;
 use super::shared::{metric_lines, row};
 use crate::command::Verb;
-use crate::context::{Context, now};
+use crate::context::{Context, now, usage};
 use crate::format::{self, short_id, table};
 use crate::job_file::JobFileFlags;
 
@@ -35,10 +35,10 @@ const MAX_NODES: usize = 10_000;
 pub struct SchedulerSimulate {
     /// Snapshot of a cluster, as `operator snapshot save` wrote it.
     #[arg(long, value_name = "file")]
-    pub state: PathBuf,
+    pub state: Option<PathBuf>,
     /// Job file to be placed.
     #[arg(long, value_name = "path")]
-    pub job: String,
+    pub job: Option<String>,
     /// Decides between nodes of equal score.
     #[arg(long, value_name = "number", default_value_t = 1)]
     pub seed: u64,
@@ -79,7 +79,12 @@ impl Verb for SchedulerSimulate {
         Exit code 0: everything would be placed; 2: something would not; 1: an error.";
 
     async fn run(self, context: Context) -> Result<i32> {
-        let answer = self.simulate(now()).context("Error simulating")?;
+        let (Some(state), Some(job)) = (&self.state, &self.job) else {
+            return usage("This command needs -state=<file> and -job=<path>");
+        };
+        let answer = self
+            .simulate(state, job, now())
+            .context("Error simulating")?;
         let failed = !answer.writes.update.failed_tg_allocs.is_empty();
         if self.json_output {
             let value = json!({
@@ -103,9 +108,9 @@ impl Verb for SchedulerSimulate {
 }
 
 impl SchedulerSimulate {
-    fn simulate(&self, now: Timestamp) -> Result<Answer> {
-        let state = self.read_state()?;
-        let mut submitted = self.file.load(&self.job)?.job;
+    fn simulate(&self, state: &Path, job: &str, now: Timestamp) -> Result<Answer> {
+        let state = read_state(state)?;
+        let mut submitted = self.file.load(job)?.job;
         submitted
             .namespace
             .get_or_insert_with(|| DEFAULT_NAMESPACE.to_owned());
@@ -169,16 +174,15 @@ impl SchedulerSimulate {
             writes,
         })
     }
+}
 
-    fn read_state(&self) -> Result<State> {
-        let path = &self.state;
-        let file = std::fs::File::open(path).with_context(|| format!("open {}", path.display()))?;
-        let mut reader = nomad_store::snapshot::SnapshotReader::new(BufReader::new(file), path)?;
-        let state = State::load(&mut reader).with_context(|| format!("read {}", path.display()))?;
-        // Its end has the checksum of the whole.
-        reader.finish()?;
-        Ok(state)
-    }
+fn read_state(path: &Path) -> Result<State> {
+    let file = std::fs::File::open(path).with_context(|| format!("open {}", path.display()))?;
+    let mut reader = nomad_store::snapshot::SnapshotReader::new(BufReader::new(file), path)?;
+    let state = State::load(&mut reader).with_context(|| format!("read {}", path.display()))?;
+    // Its end has the checksum of the whole.
+    reader.finish()?;
+    Ok(state)
 }
 
 /// The plan, and what would be written about the evaluation once it is committed whole.

@@ -159,7 +159,11 @@ impl Worker {
     fn stamp(&self, state: &State, mut evals: Vec<Evaluation>) -> Vec<Evaluation> {
         let now = self.inner.clock.now();
         for eval in &mut evals {
-            eval.snapshot_index = state.last_index();
+            // The scheduler noted what a blocked evaluation was judged by. `state` may be newer by now, and whatever
+            // became free in between would never wake it.
+            if eval.status != EvalStatus::Blocked || eval.snapshot_index == 0 {
+                eval.snapshot_index = state.last_index();
+            }
             eval.modify_time = now;
             if eval.create_time.is_zero() {
                 eval.create_time = now;
