@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use nomad_api::backend::Backend;
 use nomad_client::LocalApi;
 use nomad_proto::TunnelIo;
+use nomad_template::BufferedConn;
 
 /// Serves this agent's own API once it is built.
 #[derive(Clone, Default)]
@@ -25,6 +26,13 @@ impl LocalApi for OwnApi {
         match self.0.get() {
             Some(backend) => crate::http::speak(io, Arc::clone(backend)).await,
             None => tracing::warn!("a request arrived before the agent was ready"),
+        }
+    }
+
+    async fn serve_in_memory(&self, io: BufferedConn) {
+        // Before the agent is ready the connection ends, and the template's watch tries again.
+        if let Some(backend) = self.0.get() {
+            crate::http::speak(io, Arc::clone(backend)).await;
         }
     }
 }

@@ -18,6 +18,9 @@ use nomad_core::{Clock, NodeId};
 use nomad_drivers::{Driver, Registry};
 use nomad_store::KvStore;
 use nomad_supervisor::{ClientOptions, Launch, SupervisorClient};
+use nomad_template::bufconn;
+use nomad_template::runner::ClientSettings;
+use nomad_template::watch::{HttpFetch, WatchHub};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
@@ -152,7 +155,25 @@ impl Client {
         let db = StateDb::new(deps.kv);
         let meta = meta::NodeMeta::new(node.meta.clone(), db.node_meta()?);
         node.meta = meta.merged();
-        let shared = shared_parts(config, &ids, &node, db, deps.clock, registry, &supervisor);
+        let (templates, mut connections) = template_hub();
+        let local_api = Arc::clone(&deps.local_api);
+        let serve_templates = async move {
+            // Each connection is a watch that mostly waits.
+            while let Ok(io) = connections.accept().await {
+                let api = Arc::clone(&local_api);
+                tokio::spawn(async move { api.serve_in_memory(io).await });
+            }
+        };
+        let shared = shared_parts(
+            config,
+            &ids,
+            &node,
+            db,
+            deps.clock,
+            registry,
+            &supervisor,
+            templates,
+        );
         let core = Arc::new(Core {
             supervisor,
             ids,
@@ -180,11 +201,18 @@ impl Client {
         });
         let client = Self { core };
         client.core.restore().await?;
-        client.spawn_loops(deps.local_api, deps.connector).await;
+        client
+            .spawn_loops(deps.local_api, deps.connector, Box::pin(serve_templates))
+            .await;
         Ok(client)
     }
 
-    async fn spawn_loops(&self, local_api: Arc<dyn LocalApi>, connector: Arc<dyn Connector>) {
+    async fn spawn_loops(
+        &self,
+        local_api: Arc<dyn LocalApi>,
+        connector: Arc<dyn Connector>,
+        serve_templates: futures::future::BoxFuture<'static, ()>,
+    ) {
         let mut loops = self.core.loops.lock().await;
         let stopping = &self.core.stopping;
         let mut spawn = |task: futures::future::BoxFuture<'static, ()>| {
@@ -203,6 +231,7 @@ impl Client {
         spawn(Box::pin(drivers::watch_health(core())));
         spawn(Box::pin(drivers::tell_events(core())));
         spawn(Box::pin(stats::publish(core())));
+        spawn(serve_templates);
     }
 
     /// Ends the client. Tasks run on, unless it is a development client: that one ends them and removes all it made.
@@ -228,6 +257,17 @@ impl Client {
     }
 }
 
+/// What templates read, over in-memory connections to this agent's own API.
+fn template_hub() -> (WatchHub, bufconn::Listener) {
+    let settings = ClientSettings::default();
+    let (listener, dialer) = bufconn::in_memory(
+        bufconn::ConnConfig::default(),
+        bufconn::BufferPool::default(),
+    );
+    let fetch = HttpFetch::new(dialer, settings.block_query_wait);
+    (WatchHub::new(Arc::new(fetch), settings), listener)
+}
+
 fn prepare_dirs(config: &ClientConfig) -> Result<(), StartError> {
     dir::build_state_dir(&config.state_dir)?;
     dir::build_root(&config.alloc_dir)?;
@@ -250,6 +290,7 @@ fn shared_parts(
     clock: Arc<dyn Clock>,
     drivers: Registry,
     supervisor: &SupervisorClient,
+    templates: WatchHub,
 ) -> Arc<Shared> {
     let cores = node.node_resources.cpu.total_cpu_cores.max(1);
     let mhz = node.node_resources.cpu.cpu_shares as f64 / f64::from(cores);
@@ -272,6 +313,7 @@ fn shared_parts(
         } else {
             String::new()
         },
+        templates,
         config,
     })
 }

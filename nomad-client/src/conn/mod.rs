@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use nomad_proto::TunnelIo;
+use nomad_template::BufferedConn;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::client::Core;
@@ -28,6 +29,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 pub trait LocalApi: Send + Sync {
     /// Serves one byte stream to its end.
     async fn serve(&self, io: TunnelIo);
+
+    /// Serves one connection of this node's template runners to its end.
+    async fn serve_in_memory(&self, io: BufferedConn);
 }
 
 /// Reaches servers. The agent's knows about TLS.

@@ -22,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 pub use self::commands::{AllocUsage, CommandError};
 pub(crate) use self::shared::{Reporter, Shared};
 
+use self::hooks::template::Templates;
+
 use crate::dir::AllocDir;
 use crate::machine::alloc::{Action, AllocMachine, Event, MachineError, RestoredTask};
 use crate::state::{AllocRow, HandleRow, Stored, TaskRow};
@@ -56,6 +58,8 @@ struct TaskRun {
     waiting: Option<AbortHandle>,
     /// Frees what its last run left behind; the next start waits for it.
     cleanup: Option<JoinHandle<()>>,
+    /// Renders its templates while it is not dead.
+    templates: Option<Arc<Templates>>,
 }
 
 impl AllocRunner {
@@ -314,6 +318,7 @@ impl AllocRunner {
         }
         inner.prerun.cancel();
         for task in inner.tasks.values_mut() {
+            task.templates = None;
             if let Some(waiting) = task.waiting.take() {
                 waiting.abort();
             }
@@ -393,14 +398,19 @@ impl AllocRunner {
             }
             Action::StopHooks { task } => {
                 // Frees what was kept for the next start.
-                if let Some(run) = inner.tasks.get_mut(&task)
-                    && run.cleanup.is_none()
-                {
-                    inner.tasks.remove(&task);
+                if let Some(run) = inner.tasks.get_mut(&task) {
+                    run.templates = None;
+                    if run.cleanup.is_none() {
+                        inner.tasks.remove(&task);
+                    }
                 }
             }
-            // No hooks of these phases are built yet: services are registered by their own issue.
-            Action::Poststart { .. } | Action::Prekill { .. } => {}
+            Action::Poststart { task } => {
+                let runner = self.clone();
+                tokio::spawn(async move { Templates::task_started(&runner, &task).await });
+            }
+            // No hooks of this phase are built yet: services are registered by their own issue.
+            Action::Prekill { .. } => {}
             Action::Postrun => {
                 tokio::spawn(ops::postrun(Arc::downgrade(self)));
             }
@@ -419,6 +429,17 @@ impl AllocRunner {
             .tasks
             .get(task)
             .and_then(|run| run.driver_id.clone())
+    }
+
+    /// The templates of a task that is not dead.
+    fn templates(&self, task: &str) -> Option<Arc<Templates>> {
+        self.inner.lock().tasks.get(task)?.templates.clone()
+    }
+
+    fn keep_templates(&self, task: &str, templates: Templates) {
+        let mut inner = self.inner.lock();
+        let run = inner.tasks.entry(task.to_owned()).or_default();
+        run.templates = Some(Arc::new(templates));
     }
 
     /// Waits for the end of a running task, without holding the runner meanwhile.

@@ -104,6 +104,7 @@ pub(super) async fn recover(runner: Arc<AllocRunner>, task: String) {
     match result {
         Ok(id) => {
             runner.set_driver_id(&task, &id);
+            hooks::template::recover(&runner, &task);
             runner.dispatch(Event::Recovered(task.clone(), Ok(())));
             runner.watch(&task, id);
         }

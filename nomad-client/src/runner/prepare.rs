@@ -133,7 +133,7 @@ fn task_env(
 }
 
 impl<'a> Prep<'a> {
-    fn new(runner: &'a Arc<AllocRunner>, name: &str) -> Result<Self, StartError> {
+    pub(super) fn new(runner: &'a Arc<AllocRunner>, name: &str) -> Result<Self, StartError> {
         let (alloc, job) = runner.with(|machine| (machine.alloc().clone(), machine.job().clone()));
         let invalid = |text: String| StartError {
             event: events::failed_validation(runner.shared.clock.now(), &text),

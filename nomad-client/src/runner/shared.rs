@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use nomad_core::alloc::AllocClientUpdate;
 use nomad_core::{AllocId, Clock, NodeId};
 use nomad_drivers::{Driver, Registry};
+use nomad_template::watch::WatchHub;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast};
 
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) ticks_per_percent: f64,
     /// Parent cgroup of tasks; empty where there are no cgroups to be had.
     pub(crate) cgroup_parent: String,
+    /// What the templates of all tasks read, each thing once.
+    pub(crate) templates: WatchHub,
 }
 
 impl Shared {

@@ -19,6 +19,7 @@ use nomad_drivers::raw_exec::{RawExec, RawExecConfig};
 use nomad_proto::TunnelIo;
 use nomad_store::{KvStore, MemKv};
 use nomad_supervisor::testing;
+use nomad_template::BufferedConn;
 use tokio::io::AsyncWriteExt as _;
 use tokio_stream::StreamExt as _;
 
@@ -44,6 +45,11 @@ impl LocalApi for Echo {
         // The other side may go away at any time.
         let _ = tokio::io::copy(&mut read, &mut write).await;
         let _ = write.shutdown().await;
+    }
+
+    async fn serve_in_memory(&self, mut io: BufferedConn) {
+        // No template of these tests reads from the agent.
+        let _ = io.shutdown().await;
     }
 }
 

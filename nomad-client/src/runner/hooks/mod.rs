@@ -8,7 +8,7 @@ mod dispatch_payload;
 mod network;
 mod previous;
 mod task_dir;
-mod template;
+pub(super) mod template;
 mod validate;
 mod volumes;
 
