@@ -1,6 +1,8 @@
 //! What is refused before the parser sees it, because the time that it takes grows too fast.
 
-use super::scan::{Token, scan};
+use std::cell::OnceCell;
+
+use super::scan::{Lexeme, Token, scan};
 use crate::diagnostic::Diagnostic;
 use crate::source::{MAX_SOURCE_BYTES, Sources, Span};
 
@@ -8,7 +10,13 @@ use crate::source::{MAX_SOURCE_BYTES, Sources, Span};
 const MAX_OBJECT_ITEMS: usize = 2_000;
 
 /// The diagnostic for a text that is too large, or has an object of too many items.
-pub(super) fn exceeded(sources: &Sources, file: u16) -> Option<Diagnostic> {
+///
+/// `lexemes` are filled where they are needed.
+pub(super) fn exceeded(
+    sources: &Sources,
+    file: u16,
+    lexemes: &OnceCell<Vec<Lexeme>>,
+) -> Option<Diagnostic> {
     let text = sources.text(file);
     if text.len() > MAX_SOURCE_BYTES {
         let detail = format!(
@@ -23,7 +31,7 @@ pub(super) fn exceeded(sources: &Sources, file: u16) -> Option<Diagnostic> {
         return None;
     }
     let mut open: Vec<usize> = Vec::new();
-    for lexeme in scan(text) {
+    for lexeme in lexemes.get_or_init(|| scan(text)) {
         if lexeme.token != Token::Symbol {
             continue;
         }

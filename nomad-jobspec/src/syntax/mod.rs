@@ -7,7 +7,10 @@ pub(crate) mod json;
 mod limits;
 mod relocate;
 pub(crate) mod scan;
+mod split;
 mod template;
+
+use std::cell::OnceCell;
 
 use hcl_edit::parser::{parse_body, parse_expr};
 
@@ -23,11 +26,15 @@ const MAX_RECOVERY_ITEMS: usize = 500;
 /// Reads a whole source. The body holds what could be read, even where there are diagnostics.
 pub(crate) fn parse(sources: &Sources, file: u16) -> (Body, Vec<Diagnostic>) {
     let text = sources.text(file);
-    if let Some(diagnostic) = limits::exceeded(sources, file) {
+    let lexemes = OnceCell::new();
+    if let Some(diagnostic) = limits::exceeded(sources, file, &lexemes) {
         return (Body::default(), vec![diagnostic]);
     }
     if text.trim_start_matches(' ').starts_with('{') {
         return json::parse(sources, file);
+    }
+    if let Some(read) = split::parse(sources, file, &lexemes) {
+        return read;
     }
     match parse_body(text) {
         Ok(body) => {
@@ -42,7 +49,7 @@ pub(crate) fn parse(sources: &Sources, file: u16) -> (Body, Vec<Diagnostic>) {
 /// Reads one expression, which is the whole source.
 pub(crate) fn parse_expression(sources: &Sources, file: u16) -> Result<Expr, Vec<Diagnostic>> {
     let text = sources.text(file);
-    if let Some(diagnostic) = limits::exceeded(sources, file) {
+    if let Some(diagnostic) = limits::exceeded(sources, file, &OnceCell::new()) {
         return Err(vec![diagnostic]);
     }
     let leading = text.len() - text.trim_start().len();
@@ -192,4 +199,57 @@ pub(crate) fn unescape(raw: &str) -> String {
     }
     text.push_str(rest);
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    /// A file that is long enough to be read in pieces.
+    fn long(group: &str) -> String {
+        let mut text = "variable \"a\" {\n  default = 1\n}\n\n# the job\njob \"x\" { # begins\n  priority = 3\n".to_owned();
+        for number in 0..900 {
+            let _ = writeln!(text, "  group \"g{number}\" {{\n{group}\n  }} // done");
+        }
+        text + "}\n\nlocals { a = 1 }\n"
+    }
+
+    #[test]
+    fn pieces_give_the_tree_of_the_whole() {
+        for group in [
+            "    count = 1",
+            "    meta = {\n      a = \"${b}{\"\n    }\n    data = <<-EOT\n      } not the end\n      ${x}\n    EOT",
+            "    a = [for x in [1, 2] : \"%{ if x == 1 }a%{ endif }\"]\n    /* } */ b = (\n 1 +\n 2)",
+        ] {
+            let text = long(group);
+            let mut sources = Sources::default();
+            let file = sources.add("x", &text);
+            let pieces = split::parse(&sources, file, &OnceCell::new()).expect("split");
+            let mut converter = Converter::new(&sources, file, 0);
+            let whole = converter.body(&parse_body(&text).unwrap());
+            assert_eq!(format!("{:?}", pieces.0), format!("{whole:?}"), "{group}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_left_to_the_whole() {
+        for group in [
+            "    a = ",
+            "    a = 1\n    a = 2",
+            "    b { c = 1",
+            "    a = ]",
+            "  }",
+        ] {
+            let text = long(group);
+            let mut sources = Sources::default();
+            let file = sources.add("x", &text);
+            assert!(
+                split::parse(&sources, file, &OnceCell::new()).is_none(),
+                "{group}"
+            );
+            assert!(!parse(&sources, file).1.is_empty());
+        }
+    }
 }
