@@ -8,8 +8,10 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use clap::Args;
 use nomad_api::types::JobSubmission;
 use nomad_core::spec::Job;
-use nomad_jobspec::{Files, Host, HostError, MAX_SOURCE_BYTES, Options, Source};
+use nomad_jobspec::{Diagnostic, Failure, JobFile, Lint, MAX_SOURCE_BYTES, Options, Source};
 use serde_json::Value;
+
+use crate::job_host::{Environment, Machine};
 
 /// Flags of every command that reads a job file.
 #[derive(Debug, Clone, Args)]
@@ -33,21 +35,55 @@ pub struct JobFileFlags {
 pub struct LoadedJob {
     pub job: Job,
     pub submission: JobSubmission,
+    /// What the file says that is surely not meant, where that was asked for.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// The mistakes of a job file.
+#[derive(Debug)]
+pub struct Mistakes {
+    path: String,
+    pub failure: Failure,
+}
+
+impl std::fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { path, failure } = self;
+        write!(
+            f,
+            "Error parsing job file from {path}:\n{}",
+            rendered(&failure.diagnostics)
+        )
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+/// Diagnostics for a terminal, a blank line between them.
+pub fn rendered(diagnostics: &[Diagnostic]) -> String {
+    let texts: Vec<String> = diagnostics.iter().map(Diagnostic::render).collect();
+    texts.join("\n")
 }
 
 impl JobFileFlags {
-    /// Reads the job file at a path, or from stdin for `-`.
+    /// Reads the job of a file, of a directory, or from stdin for `-`.
     pub fn load(&self, path: &str) -> Result<LoadedJob> {
-        self.load_inner(path).context("Error getting job struct")
+        self.load_and_lint(path, None)
     }
 
-    fn load_inner(&self, path: &str) -> Result<LoadedJob> {
+    /// Reads a job, and warns of what `lint` looks for.
+    pub fn load_and_lint(&self, path: &str, lint: Option<Lint<'_>>) -> Result<LoadedJob> {
+        self.load_inner(path, lint)
+            .context("Error getting job struct")
+    }
+
+    fn load_inner(&self, path: &str, lint: Option<Lint<'_>>) -> Result<LoadedJob> {
         if self.json && !(self.var.is_empty() && self.var_file.is_empty()) {
             bail!("Cannot use variables with JSON files.");
         }
-        let text =
-            read_source(path).with_context(|| format!("Error getting jobfile from {path:?}"))?;
         let loaded = if self.json {
+            let text = read_source(path)
+                .with_context(|| format!("Error getting jobfile from {path:?}"))?;
             let job =
                 json_job(&text).with_context(|| format!("Error parsing job file from {path}"))?;
             LoadedJob {
@@ -57,9 +93,10 @@ impl JobFileFlags {
                     format: "json".to_owned(),
                     ..JobSubmission::default()
                 },
+                warnings: Vec::new(),
             }
         } else {
-            self.hcl(path, text)?
+            self.hcl(path, lint)?
         };
         if loaded.job.id.as_deref().unwrap_or("").is_empty()
             && loaded.job.name.as_deref().unwrap_or("").is_empty()
@@ -69,7 +106,8 @@ impl JobFileFlags {
         Ok(loaded)
     }
 
-    fn hcl(&self, path: &str, text: String) -> Result<LoadedJob> {
+    fn hcl(&self, path: &str, lint: Option<Lint<'_>>) -> Result<LoadedJob> {
+        let input = Input::read(path)?;
         let mut files = Vec::new();
         for name in &self.var_file {
             let text = read_source(name)
@@ -85,14 +123,6 @@ impl JobFileFlags {
                     .ok_or_else(|| anyhow!("invalid -var {pair:?}: want name=value"))
             })
             .collect::<Result<Vec<_>>>()?;
-        let name = if path == "-" {
-            "stdin".to_owned()
-        } else {
-            Path::new(path).file_name().map_or_else(
-                || path.to_owned(),
-                |name| name.to_string_lossy().into_owned(),
-            )
-        };
         let options = Options {
             variables: variables.clone(),
             variable_files: files
@@ -100,24 +130,124 @@ impl JobFileFlags {
                 .map(|(name, text)| Source { name, text })
                 .collect(),
             strict: self.hcl2_strict,
+            directory: Some(&input.directory),
+            lint,
         };
-        let source = Source {
-            name: &name,
-            text: &text,
-        };
-        let parsed = nomad_jobspec::parse(source, &options, &Machine)
-            .map_err(|failure| anyhow!("Error parsing job file from {path}:\n{failure}"))?;
+        let sources: Vec<Source<'_>> = input
+            .files
+            .iter()
+            .map(|file| Source {
+                name: &file.name,
+                text: &file.text,
+            })
+            .collect();
+        let parsed =
+            nomad_jobspec::parse_all(&sources, &options, &input.host).map_err(|failure| {
+                Mistakes {
+                    path: path.to_owned(),
+                    failure,
+                }
+            })?;
         let joined: Vec<&str> = files.iter().map(|(_, text)| text.as_str()).collect();
+        let (source, format) = input.submitted(&parsed.job, &options)?;
         Ok(LoadedJob {
             job: parsed.job,
             submission: JobSubmission {
-                format: "hcl2".to_owned(),
+                format: format.to_owned(),
                 variable_flags: variables.into_iter().collect(),
                 variables: joined.join("\n"),
-                source: text,
+                source,
                 ..JobSubmission::default()
             },
+            warnings: parsed.warnings,
         })
+    }
+}
+
+/// The files of one job and where they are from.
+struct Input {
+    files: Vec<JobFile>,
+    /// Where included files are found.
+    directory: String,
+    host: Machine,
+    /// Whether the path is a directory.
+    whole_directory: bool,
+}
+
+impl Input {
+    fn read(path: &str) -> Result<Self> {
+        if path != "-" && Path::new(path).is_dir() {
+            let host = Machine {
+                base: Some(PathBuf::from(path)),
+            };
+            // The directory itself is not looked for below the base.
+            let files = nomad_jobspec::read_directory(&Machine::default(), path)
+                .map_err(|failure| anyhow!("{}", rendered(&failure.diagnostics)))
+                .with_context(|| format!("Error getting jobfile from {path:?}"))?;
+            return Ok(Self {
+                files,
+                directory: path.to_owned(),
+                host,
+                whole_directory: true,
+            });
+        }
+        let text =
+            read_source(path).with_context(|| format!("Error getting jobfile from {path:?}"))?;
+        let (name, directory) = if path == "-" {
+            ("stdin".to_owned(), String::new())
+        } else {
+            let path = Path::new(path);
+            let name = path.file_name().unwrap_or(path.as_os_str());
+            let parent = path.parent().unwrap_or_else(|| Path::new(""));
+            (
+                name.to_string_lossy().into_owned(),
+                parent.to_string_lossy().into_owned(),
+            )
+        };
+        let directory = if directory.is_empty() {
+            ".".to_owned()
+        } else {
+            directory
+        };
+        Ok(Self {
+            files: vec![JobFile { name, text }],
+            directory,
+            host: Machine::default(),
+            whole_directory: false,
+        })
+    }
+
+    /// What the server keeps beside the job, and its format: the text where the server can read the job from it again,
+    /// else the job itself as JSON.
+    fn submitted(&self, job: &Job, options: &Options<'_>) -> Result<(String, &'static str)> {
+        let composed = self.whole_directory
+            || self.files.iter().any(|file| {
+                file.text.contains("include \"") || file.text.contains("templatefile(")
+            });
+        let text = if let [only] = self.files.as_slice() {
+            only.text.clone()
+        } else {
+            self.files
+                .iter()
+                .map(|file| format!("# {}\n{}\n", file.name, file.text.trim_end()))
+                .collect()
+        };
+        if !composed {
+            return Ok((text, "hcl2"));
+        }
+        let source = Source {
+            name: "job",
+            text: &text,
+        };
+        let alone = Options {
+            variables: options.variables.clone(),
+            variable_files: options.variable_files.clone(),
+            ..Options::default()
+        };
+        match nomad_jobspec::parse(source, &alone, &Environment) {
+            Ok(read) if read.job == *job => Ok((text, "hcl2")),
+            _ => Ok((serde_json::to_string_pretty(job)?, "json")),
+        }
     }
 }
 
@@ -152,183 +282,9 @@ fn json_job(text: &str) -> Result<Job> {
     Ok(nomad_core::spec::decode(&bytes, MAX_SOURCE_BYTES)?)
 }
 
-/// This machine, as job files may see it.
-struct Machine;
-
-impl Host for Machine {
-    fn variables(&self) -> Vec<(String, String)> {
-        std::env::vars_os()
-            .filter_map(|(name, value)| {
-                let name = name.into_string().ok()?;
-                let name = name.strip_prefix("NOMAD_VAR_")?.to_owned();
-                Some((name, value.into_string().ok()?))
-            })
-            .collect()
-    }
-
-    fn files(&self) -> Option<&dyn Files> {
-        Some(self)
-    }
-
-    fn uuid(&self) -> Result<String, HostError> {
-        fs::read_to_string("/proc/sys/kernel/random/uuid")
-            .map(|text| text.trim().to_owned())
-            .map_err(HostError::new)
-    }
-}
-
-impl Files for Machine {
-    fn absolute(&self, path: &str) -> Result<String, HostError> {
-        std::path::absolute(path)
-            .map(|path| path.to_string_lossy().into_owned())
-            .map_err(HostError::new)
-    }
-
-    fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, HostError> {
-        let file =
-            fs::File::open(path).map_err(|error| HostError::new(format!("{path}: {error}")))?;
-        let mut bytes = Vec::new();
-        file.take(limit as u64 + 1)
-            .read_to_end(&mut bytes)
-            .map_err(HostError::new)?;
-        if bytes.len() > limit {
-            return Err(HostError::new(format!(
-                "{path} is larger than {limit} bytes"
-            )));
-        }
-        Ok(bytes)
-    }
-
-    fn exists(&self, path: &str) -> Result<bool, HostError> {
-        match fs::metadata(path) {
-            Ok(found) if found.is_file() => Ok(true),
-            Ok(_) => Err(HostError::new(format!("{path} is not a regular file"))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(HostError::new(format!("{path}: {error}"))),
-        }
-    }
-
-    fn glob(&self, path: &str, pattern: &str) -> Result<Vec<String>, HostError> {
-        let pattern = glob_regex(pattern)?;
-        let root = PathBuf::from(path);
-        let mut found = Vec::new();
-        let mut waiting = vec![(root.clone(), 0)];
-        while let Some((dir, depth)) = waiting.pop() {
-            let entries = fs::read_dir(&dir)
-                .map_err(|error| HostError::new(format!("{}: {error}", dir.display())))?;
-            for entry in entries.flatten() {
-                let path = entry.path();
-                let Ok(kind) = entry.file_type() else {
-                    continue;
-                };
-                if kind.is_dir() {
-                    if depth < MAX_GLOB_DEPTH {
-                        waiting.push((path, depth + 1));
-                    }
-                    continue;
-                }
-                let relative = path.strip_prefix(&root).unwrap_or(&path).to_string_lossy();
-                if pattern.is_match(&relative) {
-                    found.push(relative.into_owned());
-                }
-                if found.len() > MAX_GLOB_FILES {
-                    return Err(HostError::new(format!(
-                        "the pattern matches more than {MAX_GLOB_FILES} files"
-                    )));
-                }
-            }
-        }
-        found.sort();
-        Ok(found)
-    }
-
-    fn expand_home(&self, path: &str) -> Result<String, HostError> {
-        match path.strip_prefix('~') {
-            Some(rest) if rest.is_empty() || rest.starts_with('/') => std::env::var("HOME")
-                .map(|home| format!("{home}{rest}"))
-                .map_err(|_| HostError::new("there is no home directory")),
-            Some(_) => Err(HostError::new(
-                "cannot expand another user's home directory",
-            )),
-            None => Ok(path.to_owned()),
-        }
-    }
-}
-
-/// How deep and how wide `fileset` looks.
-const MAX_GLOB_DEPTH: usize = 64;
-const MAX_GLOB_FILES: usize = 10_000;
-
-/// `*` and `?` stay within a directory, `**` does not, `{a,b}` are alternatives.
-fn glob_regex(pattern: &str) -> Result<regex::Regex, HostError> {
-    let mut text = String::from("^");
-    let mut chars = pattern.chars().peekable();
-    let mut depth = 0;
-    while let Some(c) = chars.next() {
-        match c {
-            '*' if chars.peek() == Some(&'*') => {
-                chars.next();
-                if chars.peek() == Some(&'/') {
-                    chars.next();
-                    text.push_str("(?:.*/)?");
-                } else {
-                    text.push_str(".*");
-                }
-            }
-            '*' => text.push_str("[^/]*"),
-            '?' => text.push_str("[^/]"),
-            '{' => {
-                depth += 1;
-                text.push_str("(?:");
-            }
-            '}' if depth > 0 => {
-                depth -= 1;
-                text.push(')');
-            }
-            ',' if depth > 0 => text.push('|'),
-            '[' => {
-                text.push('[');
-                if chars.peek() == Some(&'!') || chars.peek() == Some(&'^') {
-                    chars.next();
-                    text.push('^');
-                }
-                for c in chars.by_ref() {
-                    if matches!(c, '\\' | '&' | '~' | '[') {
-                        text.push('\\');
-                    }
-                    text.push(c);
-                    if c == ']' {
-                        break;
-                    }
-                }
-            }
-            c => text.push_str(&regex::escape(&c.to_string())),
-        }
-    }
-    text.push('$');
-    regex::Regex::new(&text).map_err(|_| HostError::new(format!("invalid pattern {pattern:?}")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn globs_match_like_a_shell() {
-        for (pattern, path, matches) in [
-            ("*.hcl", "a.hcl", true),
-            ("*.hcl", "b/a.hcl", false),
-            ("**/*.hcl", "b/c/a.hcl", true),
-            ("**/*.hcl", "a.hcl", true),
-            ("a.{hcl,json}", "a.json", true),
-            ("[ab]?.hcl", "bx.hcl", true),
-            ("[!ab]?.hcl", "bx.hcl", false),
-        ] {
-            let regex = glob_regex(pattern).unwrap();
-            assert_eq!(regex.is_match(path), matches, "{pattern} {path}");
-        }
-        assert!(glob_regex("[").is_err());
-    }
 
     #[test]
     fn json_jobs_may_stand_in_an_envelope() {

@@ -19,6 +19,7 @@ mod context;
 mod format;
 mod help;
 mod job_file;
+mod job_host;
 mod monitor;
 mod registry;
 mod resolve;

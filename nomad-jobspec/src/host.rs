@@ -69,6 +69,20 @@ pub trait Files {
     /// The file cannot be read, or is larger.
     fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, HostError>;
 
+    /// The content of a file below `directory`, of at most `limit` bytes. `path` is relative and does not lead upwards;
+    /// a host that can see links should refuse those that lead out of the directory.
+    ///
+    /// # Errors
+    /// The file cannot be read, is larger, or lies elsewhere.
+    fn read_below(&self, directory: &str, path: &str, limit: usize) -> Result<Vec<u8>, HostError> {
+        let separator = if directory.is_empty() || directory.ends_with('/') {
+            ""
+        } else {
+            "/"
+        };
+        self.read(&format!("{directory}{separator}{path}"), limit)
+    }
+
     /// Whether there is a regular file.
     ///
     /// # Errors

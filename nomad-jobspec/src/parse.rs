@@ -5,11 +5,13 @@ use std::sync::Arc;
 use nomad_core::spec::Job;
 
 use crate::diagnostic::{Diagnostic, Failure};
+use crate::directory::{self, MAX_JOB_FILES};
 use crate::expr::{Evaluator, Scope};
 use crate::host::Host;
+use crate::lint::Lint;
 use crate::lower::body::Reader;
-use crate::lower::lower_job;
-use crate::source::{Source, Sources, Span};
+use crate::lower::{Places, lower_job};
+use crate::source::{MAX_SOURCE_BYTES, Source, Sources, Span};
 use crate::syntax;
 use crate::syntax::ast::Body;
 use crate::variables::{Given, Text, declare, resolve, resolve_locals};
@@ -26,6 +28,11 @@ pub struct Options<'a> {
     pub variable_files: Vec<Source<'a>>,
     /// Whether values for undeclared variables are errors. The command line's default is yes, the API's is no.
     pub strict: bool,
+    /// The directory in which `include` blocks find their files; without it, or where the host has no files, an
+    /// `include` is a block that nobody knows.
+    pub directory: Option<&'a str>,
+    /// What to look for beside mistakes.
+    pub lint: Option<Lint<'a>>,
 }
 
 /// What a job file gives.
@@ -33,6 +40,8 @@ pub struct Options<'a> {
 pub struct Parsed {
     /// The job, before any default that is not the parser's.
     pub job: Job,
+    /// What is legal but surely not meant; only where [`Options::lint`] asks for it.
+    pub warnings: Vec<Diagnostic>,
 }
 
 /// Reads a job file.
@@ -44,10 +53,47 @@ pub fn parse(
     options: &Options<'_>,
     host: &dyn Host,
 ) -> Result<Parsed, Failure> {
+    parse_all(&[source], options, host)
+}
+
+/// Reads files that make up one job: variables and locals are shared, and each file may hold a part of the job under
+/// the same name.
+///
+/// # Errors
+/// As [`parse`]; and where the files are more than [`MAX_JOB_FILES`] or longer than [`MAX_SOURCE_BYTES`] together.
+pub fn parse_all(
+    files: &[Source<'_>],
+    options: &Options<'_>,
+    host: &dyn Host,
+) -> Result<Parsed, Failure> {
     let mut sources = Sources::default();
-    let file = sources.add(source.name, source.text);
+    let mut diagnostics = Vec::new();
+    let total: usize = files.iter().map(|source| source.text.len()).sum();
+    if files.len() > MAX_JOB_FILES || (files.len() > 1 && total > MAX_SOURCE_BYTES) {
+        let detail = format!(
+            "A job may have at most {MAX_JOB_FILES} files and {MAX_SOURCE_BYTES} bytes; these are {} and {total}.",
+            files.len()
+        );
+        return Err(failure(vec![Diagnostic::error("Job too large", detail)]));
+    }
+    let files: Vec<u16> = files
+        .iter()
+        .map(|source| sources.add(source.name, source.text))
+        .collect();
     let inputs = Inputs::read(&mut sources, options, host);
-    let (body, mut diagnostics) = syntax::parse(&sources, file);
+    let mut body = Body::default();
+    for file in files {
+        let (mut read, mut errors) = syntax::parse(&sources, file);
+        body.attributes.append(&mut read.attributes);
+        body.blocks.append(&mut read.blocks);
+        body.properties.append(&mut read.properties);
+        diagnostics.append(&mut errors);
+    }
+    if let (Some(directory), Some(files)) = (options.directory, host.files()) {
+        let (expanded, mut errors) = directory::expand(&mut sources, body, directory, files);
+        body = expanded;
+        diagnostics.append(&mut errors);
+    }
     let body = Arc::new(body);
     let syntax_errors = !diagnostics.is_empty();
 
@@ -60,14 +106,26 @@ pub fn parse(
         let scope = Scope::default().with("var", variables);
         let locals = resolve_locals(&evaluator, &body, &scope)?;
         let scope = scope.with("local", locals);
+        if options.lint.is_some() {
+            *evaluator.places.borrow_mut() = Some(Places::new(&body));
+        }
         Ok(lower_job(
             Reader::new(&evaluator, &body, scope),
             syntax_errors,
         ))
     });
     diagnostics.append(&mut evaluator.take_diagnostics());
+    let places = evaluator.places.take();
     match job {
-        Ok(Some(job)) if diagnostics.is_empty() => Ok(Parsed { job }),
+        Ok(Some(job)) if diagnostics.is_empty() => {
+            let warnings = match (&options.lint, places) {
+                (Some(lint), Some(places)) => {
+                    sorted(lint.run(&evaluator, &declared, &places, &job))
+                }
+                _ => Vec::new(),
+            };
+            Ok(Parsed { job, warnings })
+        }
         _ => Err(failure(diagnostics)),
     }
 }
@@ -80,7 +138,13 @@ fn failure(mut diagnostics: Vec<Diagnostic>) -> Failure {
             "A job block is required.",
         ));
     }
-    // What has no place comes last.
+    Failure {
+        diagnostics: sorted(diagnostics),
+    }
+}
+
+/// By place; what has none comes last.
+fn sorted(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     diagnostics.sort_by_key(|diagnostic| {
         let range = diagnostic.range.as_ref();
         (
@@ -89,7 +153,7 @@ fn failure(mut diagnostics: Vec<Diagnostic>) -> Failure {
         )
     });
     diagnostics.truncate(crate::diagnostic::MAX_DIAGNOSTICS);
-    Failure { diagnostics }
+    diagnostics
 }
 
 /// What was given from outside, as sources.

@@ -112,6 +112,11 @@ impl Sources {
         (self.files.len() - 1) as u16
     }
 
+    /// Keeps a source, unless there are so many that no index is left.
+    pub(crate) fn try_add(&mut self, name: &str, text: &str) -> Option<u16> {
+        (self.files.len() < usize::from(u16::MAX)).then(|| self.add(name, text))
+    }
+
     /// The whole text of a source.
     pub(crate) fn text(&self, file: u16) -> &str {
         &self.files[usize::from(file)].text

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 pub(crate) use self::scope::Scope;
 use crate::diagnostic::{Diagnostic, MAX_DIAGNOSTICS};
 use crate::host::Host;
+use crate::lower::Places;
 use crate::source::{Sources, Span};
 use crate::syntax::ast::{Expr, Kind};
 use crate::value::{Type, Value, convert};
@@ -37,6 +38,10 @@ pub(crate) struct Evaluator<'a> {
     pub(crate) host: &'a dyn Host,
     /// Whether functions may look at files, if the host has any.
     pub(crate) files_allowed: Cell<bool>,
+    /// The blocks that are read, where they are asked for.
+    pub(crate) places: RefCell<Option<Places>>,
+    /// How many `templatefile` calls are open.
+    pub(crate) open_templates: Cell<usize>,
     diagnostics: RefCell<Vec<Diagnostic>>,
     fuel: Cell<u64>,
     exhausted: Cell<bool>,
@@ -48,6 +53,8 @@ impl<'a> Evaluator<'a> {
             sources,
             host,
             files_allowed: Cell::new(true),
+            places: RefCell::default(),
+            open_templates: Cell::new(0),
             diagnostics: RefCell::default(),
             fuel: Cell::new(FUEL),
             exhausted: Cell::new(false),

@@ -7,7 +7,7 @@ use crate::value::{Type, Value, convert};
 
 impl Evaluator<'_> {
     #[inline(never)]
-    pub(super) fn template(&self, parts: &[Part], span: Span, scope: &Scope) -> Evaluated {
+    pub(crate) fn template(&self, parts: &[Part], span: Span, scope: &Scope) -> Evaluated {
         let mut text = String::new();
         self.parts(parts, span, scope, &mut text)?;
         Ok(Value::from(text))

@@ -15,6 +15,7 @@ mod ip;
 mod numeric;
 mod string;
 mod table;
+mod templatefile;
 #[cfg(test)]
 mod tests;
 mod types;
@@ -49,6 +50,9 @@ impl Evaluator<'_> {
         match name {
             "try" => return self.call_try(exprs, span, scope),
             "can" => return self.call_can(exprs, span, scope),
+            "templatefile" => {
+                return self.call_templatefile(exprs, expand, (name_span, span), scope);
+            }
             "convert" => return self.call_convert(exprs, span, scope),
             _ => {}
         }

@@ -13,7 +13,7 @@ pub(super) struct Entry {
     pub(super) run: fn(&Args<'_>) -> Outcome,
 }
 
-const fn entry(
+pub(super) const fn entry(
     name: &'static str,
     least: usize,
     most: usize,
@@ -45,7 +45,7 @@ const fn with_nulls(entry: Entry) -> Entry {
     }
 }
 
-/// All functions but `can`, `convert` and `try`, sorted by name.
+/// All functions but `can`, `convert`, `templatefile` and `try`, sorted by name.
 static TABLE: [Entry; 80] = [
     entry("abs", 1, 1, numeric::abs),
     entry("abspath", 1, 1, files::abspath),
@@ -142,5 +142,5 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     TABLE
         .iter()
         .map(|entry| entry.name)
-        .chain(["can", "convert", "try"])
+        .chain(["can", "convert", "templatefile", "try"])
 }

@@ -22,6 +22,8 @@ pub(crate) struct Reader<'e> {
     pub(super) scope: Scope,
     labels: Vec<Label>,
     header: Span,
+    /// Index in the evaluator's places, where those are kept.
+    node: usize,
     known_attributes: RefCell<Vec<&'static str>>,
     known_blocks: RefCell<Vec<&'static str>>,
     /// Indexes of the JSON properties that were asked for.
@@ -40,7 +42,7 @@ impl<'e> Reader<'e> {
         )
     }
 
-    pub(super) fn of_block(
+    pub(crate) fn of_block(
         evaluator: &'e Evaluator<'e>,
         body: Arc<Body>,
         scope: Scope,
@@ -53,6 +55,7 @@ impl<'e> Reader<'e> {
             scope,
             labels,
             header,
+            node: 0,
             known_attributes: RefCell::default(),
             known_blocks: RefCell::default(),
             used_properties: RefCell::default(),
@@ -148,7 +151,35 @@ impl<'e> Reader<'e> {
             );
             found.truncate(MAX_BLOCKS);
         }
+        if let Some(places) = self.evaluator.places.borrow_mut().as_mut() {
+            for reader in &mut found {
+                reader.node = places.add(self.node, name, reader);
+            }
+        }
         found
+    }
+
+    /// Makes the body of `other` part of this one, as if it were written here.
+    pub(super) fn absorb(&mut self, other: &Self) {
+        let body = Arc::make_mut(&mut self.body);
+        for attribute in &other.body.attributes {
+            if let Some(earlier) = body.attributes.iter().find(|it| it.name == attribute.name) {
+                self.evaluator.error(
+                    attribute.name_span,
+                    "Attribute redefined",
+                    format!(
+                        "The argument {:?} was already set at {}. Each argument may be set only once.",
+                        attribute.name,
+                        self.evaluator.sources.range(earlier.name_span)
+                    ),
+                );
+            } else {
+                body.attributes.push(Arc::clone(attribute));
+            }
+        }
+        body.blocks.extend(other.body.blocks.iter().cloned());
+        body.properties
+            .extend(other.body.properties.iter().cloned());
     }
 
     fn inner(&self, block: &Block) -> Reader<'e> {

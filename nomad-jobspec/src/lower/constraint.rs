@@ -17,7 +17,8 @@ pub(super) fn spreads(reader: &Reader<'_>) -> Option<Vec<Spread>> {
     all(reader, "spread", spread)
 }
 
-fn constraint(reader: Reader<'_>) -> Constraint {
+/// One constraint.
+pub(crate) fn constraint(reader: Reader<'_>) -> Constraint {
     let mut constraint = Constraint {
         ltarget: reader.text("attribute"),
         operand: reader.text("operator"),

@@ -12,7 +12,7 @@ use super::{all, group, labelled, one, policy, task, vault};
 /// The only job of a file. `None` where there is none, which has been told unless `lenient`: after a syntax error the
 /// missing job may be the one that could not be read.
 pub(crate) fn lower_job(top: Reader<'_>, lenient: bool) -> Option<Job> {
-    let found = top.labelled_block("job", &["name"]);
+    let found = only_job(&top);
     for known in ["variable", "variables", "locals"] {
         top.blocks(known, if known == "variable" { &["name"] } else { &[] });
     }
@@ -27,6 +27,29 @@ pub(crate) fn lower_job(top: Reader<'_>, lenient: bool) -> Option<Job> {
         );
     }
     found.map(job)
+}
+
+/// The job block. The files of a directory may each hold a part of it under the same name.
+fn only_job<'e>(top: &Reader<'e>) -> Option<Reader<'e>> {
+    let mut found = top.blocks("job", &["name"]).into_iter();
+    let mut first = found.next()?;
+    let mut files = vec![first.header().file];
+    for part in found {
+        if files.contains(&part.header().file) || part.label(0) != first.label(0) {
+            top.evaluator.error(
+                part.header(),
+                "Duplicate job block",
+                format!(
+                    "Only one block of type \"job\" is allowed. Previous definition was at {}.",
+                    top.evaluator.sources.range(first.header())
+                ),
+            );
+        } else {
+            files.push(part.header().file);
+            first.absorb(&part);
+        }
+    }
+    Some(first)
 }
 
 fn job(reader: Reader<'_>) -> Job {

@@ -13,6 +13,7 @@ mod gateway;
 mod group;
 mod job;
 mod network;
+mod places;
 mod policy;
 mod resources;
 mod service;
@@ -21,7 +22,9 @@ mod template;
 mod values;
 mod vault;
 
+pub(crate) use self::constraint::constraint;
 pub(crate) use self::job::lower_job;
+pub(crate) use self::places::{Place, Places};
 
 use self::body::Reader;
 

@@ -18,7 +18,7 @@ use self::ast::{Body, Expr};
 use self::convert::Converter;
 use self::scan::{Lexeme, Token};
 use crate::diagnostic::Diagnostic;
-use crate::source::Sources;
+use crate::source::{Sources, Span};
 
 /// After a syntax error at most so many top-level items are tried one by one.
 const MAX_RECOVERY_ITEMS: usize = 500;
@@ -75,11 +75,23 @@ pub(crate) fn parse_expression(sources: &Sources, file: u16) -> Result<Expr, Vec
 
 /// Reads a template, such as a string of HCL-JSON. The places in it count in `text`, until they are set anew.
 fn parse_template(text: &str) -> Option<Vec<ast::Part>> {
-    let parsed = hcl_edit::parser::parse_template(text).ok()?;
     let mut sources = Sources::default();
     let file = sources.add("", text);
+    if limits::exceeded(&sources, file, &OnceCell::new()).is_some() {
+        return None;
+    }
+    let parsed = hcl_edit::parser::parse_template(text).ok()?;
     let mut converter = Converter::new(&sources, file, 0);
     Some(template::parts(&mut converter, &parsed, true, false))
+}
+
+/// Reads a template that stands elsewhere; every place in it becomes `span`.
+pub(crate) fn template_at(text: &str, span: Span) -> Option<Vec<ast::Part>> {
+    let mut parts = parse_template(text)?;
+    for part in &mut parts {
+        relocate::part(part, span);
+    }
+    Some(parts)
 }
 
 /// Reads each top-level item by itself, and keeps those that can be read.

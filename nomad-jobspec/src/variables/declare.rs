@@ -20,7 +20,7 @@ pub(crate) struct Declaration {
     pub(super) default: Option<(Value, Span)>,
     pub(super) validations: Vec<Validation>,
     /// Where it is declared.
-    pub(super) span: Span,
+    pub(crate) span: Span,
 }
 
 /// A rule that the value must keep.
@@ -236,16 +236,18 @@ pub(super) fn constant(evaluator: &Evaluator<'_>, expr: &Expr) -> Result<Value, 
 
 /// What an expression refers to, apart from names that it defines itself.
 #[derive(Default)]
-pub(super) struct References {
+pub(crate) struct References {
     /// Root and first attribute.
-    pub(super) names: Vec<(String, Option<String>)>,
-    spans: Vec<Span>,
+    pub(crate) names: Vec<(String, Option<String>)>,
+    /// Where each of `names` stands.
+    pub(crate) spans: Vec<Span>,
     calls: Vec<Span>,
-    bound: Vec<String>,
+    /// Names that are defined around the expression.
+    pub(crate) bound: Vec<String>,
 }
 
 impl References {
-    pub(super) fn expr(&mut self, expr: &Expr) {
+    pub(crate) fn expr(&mut self, expr: &Expr) {
         use crate::syntax::ast::Step;
         match &expr.kind {
             Kind::Literal(_) => {}

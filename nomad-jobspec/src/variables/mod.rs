@@ -8,7 +8,7 @@ mod locals;
 mod resolve;
 mod type_expr;
 
-pub(crate) use self::declare::declare;
+pub(crate) use self::declare::{Declaration, References, declare};
 pub(crate) use self::locals::resolve_locals;
 pub(crate) use self::resolve::{Given, Text, resolve};
 pub(crate) use self::type_expr::type_expr;
