@@ -227,10 +227,12 @@ impl Input {
         let text = if let [only] = self.files.as_slice() {
             only.text.clone()
         } else {
-            self.files
+            let parts: Vec<String> = self
+                .files
                 .iter()
                 .map(|file| format!("# {}\n{}\n", file.name, file.text.trim_end()))
-                .collect()
+                .collect();
+            parts.concat()
         };
         if !composed {
             return Ok((text, "hcl2"));

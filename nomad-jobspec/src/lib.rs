@@ -7,6 +7,7 @@
 //! - [`parse_all`] reads files that make up one job, such as [`read_directory`] finds; `include`d files belong to it.
 //! - [`Lint`] asks for warnings of what is legal but surely not meant.
 //! - [`Failure`] tells every mistake of one run: place, source line, what was expected, a hint; as text and as JSON.
+//! - [`print`] writes a job as a file that reads back as the same job.
 //! - [`format`] writes a file the canonical way, and keeps its comments.
 //!
 //! Invariants: any input gives an answer, in bounded time, memory and depth; nothing panics. Where a reference
@@ -25,6 +26,7 @@ mod host;
 mod lint;
 mod lower;
 mod parse;
+mod print;
 mod source;
 mod syntax;
 mod value;
@@ -38,6 +40,7 @@ pub use self::fmt::{FormatError, format};
 pub use self::host::{Files, Host, HostError, Isolated};
 pub use self::lint::Lint;
 pub use self::parse::{Options, Parsed, parse, parse_all};
+pub use self::print::{PrintError, print};
 pub use self::source::{MAX_SOURCE_BYTES, Position, Range, Source};
 
 #[doc = include_str!("../README.md")]

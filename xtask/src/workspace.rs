@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// `NOMAD_*` variables that checks may see; all others would point them at somebody's cluster.
-const KEPT_VARIABLES: [&str; 4] = [
+const KEPT_VARIABLES: [&str; 7] = [
     "NOMAD_SHARED",
     "NOMAD_BIN",
     "NOMAD_SCHEDULER_ORACLE",
     "NOMAD_TEMPLATE_ORACLE",
+    "NOMAD_FUZZ_SECONDS",
+    "NOMAD_FUZZ_SEED",
+    "NOMAD_FUZZ_BYTES",
 ];
 
 /// The workspace as `cargo metadata --no-deps` describes it.

@@ -41,8 +41,8 @@ fn action<'t>(text: &'t str, right: &str, found: &mut Vec<&'t str>) -> &'t str {
     // Whether the next word would be a field or a variable.
     let mut member = false;
     while let Some(c) = rest.chars().next() {
-        if rest.starts_with(right) {
-            return &rest[right.len()..];
+        if let Some(after) = rest.strip_prefix(right) {
+            return after;
         }
         let taken = match c {
             '"' => quoted(rest, '"'),

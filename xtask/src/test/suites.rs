@@ -11,6 +11,10 @@ use std::time::Duration;
 
 /// No suite may take longer; compiling RocksDB from source fits in.
 const SUITE_LIMIT: Duration = Duration::from_mins(50);
+/// How long each fuzz target runs, for those that read it.
+const FUZZ_SECONDS: &str = "NOMAD_FUZZ_SECONDS";
+/// Enough to see that a target works and finds nothing that is easy to find.
+const SMOKE_SECONDS: &str = "20";
 /// Lines of a failed log that are shown.
 const TAIL: usize = 40;
 
@@ -142,6 +146,9 @@ pub(super) fn targets(ws: &Workspace, suite: &str, binary: bool) -> Result<Repor
     }
     if binary {
         command.env("NOMAD_BIN", nomad_binary(ws, suite)?);
+    }
+    if suite == "fuzz-smoke" && std::env::var_os(FUZZ_SECONDS).is_none() {
+        command.env(FUZZ_SECONDS, SMOKE_SECONDS);
     }
     cargo_test(ws, suite, command, binary)
 }
