@@ -99,9 +99,13 @@ impl<'a> Converter<'a> {
         let labels: Vec<Label> = block
             .labels
             .iter()
-            .map(|label| Label {
-                text: label.as_str().to_owned(),
-                span: self.span_of(label),
+            .map(|label| {
+                let span = self.span_of(label);
+                self.refuse_line_breaks(span.start as usize..span.end as usize);
+                Label {
+                    text: label.as_str().to_owned(),
+                    span,
+                }
             })
             .collect();
         let header_span = labels
