@@ -5,6 +5,7 @@ mod bad_input;
 mod jobs;
 mod restarts;
 mod tasks;
+mod templates;
 
 /// The program under test, or the end of a test that cannot run without it.
 macro_rules! binary {
