@@ -13,15 +13,15 @@ use std::time::Duration;
 
 /// What must agree, in percent of a group's steps. `None`: recorded, but not asked for yet.
 const GROUPS: [(&str, Option<u64>); 7] = [
-    ("agent", Some(75)),
-    ("nodes", Some(75)),
+    ("agent", Some(85)),
+    ("nodes", Some(90)),
     ("parsing", Some(100)),
-    ("jobs", Some(40)),
-    ("allocs", Some(40)),
+    ("jobs", Some(85)),
+    ("allocs", Some(75)),
     ("variables", None),
     ("acl", None),
 ];
-const CLI_BAR: u64 = 40;
+const CLI_BAR: u64 = 78;
 /// Waits inside a group add up when much is missing.
 const GROUP_LIMIT: Duration = Duration::from_mins(15);
 const READY_LIMIT: Duration = Duration::from_mins(1);
