@@ -42,8 +42,20 @@ impl Default for RocksOptions {
     }
 }
 
+/// Whether the files may be changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Access {
+    ReadOnly,
+    ReadWrite,
+}
+
 /// Opens the engine with these column families beside `default`.
-fn open_engine(path: &Path, families: &[&str], options: RocksOptions) -> Result<DB> {
+fn open_engine(
+    path: &Path,
+    families: &[&str],
+    options: RocksOptions,
+    access: Access,
+) -> Result<DB> {
     let mut db = Options::default();
     db.create_if_missing(true);
     db.create_missing_column_families(true);
@@ -80,7 +92,11 @@ fn open_engine(path: &Path, families: &[&str], options: RocksOptions) -> Result<
     let descriptors = std::iter::once("default")
         .chain(families.iter().copied())
         .map(family);
-    DB::open_cf_descriptors(&db, path, descriptors).map_err(|e| error(path, "open", &e))
+    let opened = match access {
+        Access::ReadOnly => DB::open_cf_descriptors_read_only(&db, path, descriptors, false),
+        Access::ReadWrite => DB::open_cf_descriptors(&db, path, descriptors),
+    };
+    opened.map_err(|e| error(path, "open", &e))
 }
 
 /// Turns an error of the engine into one with a path and a way out.
@@ -175,18 +191,28 @@ impl Lost {
 }
 
 impl Database {
-    /// Opens a database with these column families beside `default`, and says whether synced writes are missing.
+    /// Opens a database with these column families beside `default`, and says whether synced writes are missing. If
+    /// they are, nothing is changed on disk, and the database should not be used.
     pub(crate) fn open(
         dir: DataDir,
         families: &[&str],
         options: RocksOptions,
     ) -> Result<(Self, Option<Lost>)> {
         let (mark, synced) = SyncMark::open(dir.path())?;
-        let db = open_engine(dir.path(), families, options)?;
-        let lost = synced
-            .and_then(|synced| synced.checked_sub(db.latest_sequence_number()))
-            .filter(|&lost| lost > 0)
-            .map(Lost);
+        let missing = |db: &DB| {
+            let lost = synced?.checked_sub(db.latest_sequence_number())?;
+            (lost > 0).then_some(Lost(lost))
+        };
+        // Opening for writing replaces the write-ahead log by what could be read of it. A damaged one must stay as it is,
+        // so it is looked at first. What this cannot open at all is the second one's to explain.
+        if synced.is_some()
+            && let Ok(db) = open_engine(dir.path(), families, options, Access::ReadOnly)
+            && let Some(lost) = missing(&db)
+        {
+            return Ok((Self { db, mark, dir }, Some(lost)));
+        }
+        let db = open_engine(dir.path(), families, options, Access::ReadWrite)?;
+        let lost = missing(&db);
         Ok((Self { db, mark, dir }, lost))
     }
 
