@@ -198,7 +198,8 @@ impl Agent {
             client.shutdown().await;
         }
         self.server.shutdown().await;
-        self.dirs.forget();
+        // The last one to go: a `-dev` agent keeps nothing.
+        drop(self.dirs);
     }
 
     /// The server's id, for the banner.

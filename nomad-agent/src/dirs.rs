@@ -4,12 +4,18 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use nomad_core::Uuid;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::config::Config;
+
+/// Attempts to remove the temporary directory of a `-dev` agent.
+const REMOVE_ATTEMPTS: u32 = 50;
+/// Pause between two of them.
+const REMOVE_PAUSE: Duration = Duration::from_millis(20);
 
 /// Where an agent keeps its data.
 #[derive(Debug)]
@@ -81,13 +87,22 @@ impl DataDirs {
             Err(error) => Err(error).with_context(|| format!("read {}", path.display())),
         }
     }
+}
 
-    /// Removes what a `-dev` agent kept.
-    pub(crate) fn forget(&self) {
-        if let Some(root) = &self.temporary
-            && let Err(error) = fs::remove_dir_all(root)
-        {
-            tracing::warn!(path = %root.display(), %error, "temporary data directory could not be removed");
+/// Removes what a `-dev` agent kept, however it ends.
+impl Drop for DataDirs {
+    fn drop(&mut self) {
+        let Some(root) = &self.temporary else { return };
+        // The store's own threads may still write a file while we empty its directory.
+        for attempt in 1..=REMOVE_ATTEMPTS {
+            match fs::remove_dir_all(root) {
+                Ok(()) => return,
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+                Err(error) if attempt == REMOVE_ATTEMPTS => {
+                    tracing::warn!(path = %root.display(), %error, "temporary data directory could not be removed");
+                }
+                Err(_) => std::thread::sleep(REMOVE_PAUSE),
+            }
         }
     }
 }

@@ -38,7 +38,9 @@ fn api_error(error: CommandError) -> ApiError {
     let text = error.to_string();
     match error {
         CommandError::UnknownAlloc(_) | CommandError::NoLogsYet(_) => ApiError::not_found(text),
-        CommandError::UnknownTask(_) | CommandError::NoCommand => ApiError::bad_request(text),
+        CommandError::UnknownTask(_) | CommandError::UnknownSignal(_) | CommandError::NoCommand => {
+            ApiError::bad_request(text)
+        }
         CommandError::Fs(error) => fs_error(&error),
         CommandError::Signal(errors) => {
             let lines: Vec<String> = errors

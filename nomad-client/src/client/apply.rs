@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use nomad_core::AllocId;
 use nomad_core::alloc::{Allocation, ClientStatus};
@@ -123,6 +124,16 @@ impl Core {
         if !others && let Err(error) = self.shared.db.delete_job(&key) {
             tracing::warn!(%error, "a job that is no longer needed cannot be removed");
         }
+    }
+
+    /// Kills the processes of all tasks at once.
+    pub(super) async fn kill_tasks(&self) {
+        let tasks = self.supervisor.list().await.unwrap_or_default();
+        let kill = |id: String| async move {
+            // One that is gone already need not be killed.
+            let _ = self.supervisor.kill(&id, None, Some(Duration::ZERO)).await;
+        };
+        futures::future::join_all(tasks.into_iter().map(|task| kill(task.handle.id))).await;
     }
 
     /// Ends and removes everything.

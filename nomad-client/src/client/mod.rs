@@ -11,6 +11,7 @@ mod stats;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use nomad_core::node::Node;
@@ -39,6 +40,9 @@ use crate::host_stats::HostSampler;
 use crate::machine::disconnect::HeartbeatStop;
 use crate::runner::{Reporter, Shared};
 use crate::state::{IdError, JobCache, NodeIds, StateDb, StateError};
+
+/// How long tasks of a development agent may take to end with it.
+const DEV_GRACE: Duration = Duration::from_secs(3);
 
 /// Makes the node's drivers; it is given the connection to the supervisor.
 pub type DriverFactory =
@@ -241,16 +245,28 @@ impl Client {
             return;
         }
         let dev = self.core.shared.config.dev;
-        if dev {
+        self.core.stopping.cancel();
+        if !dev {
+            for runner in self.core.shared.runners() {
+                runner.detach();
+            }
+        }
+        let mut loops = self.core.loops.lock().await;
+        while loops.join_next().await.is_some() {}
+        // From here on no server sends another allocation.
+        if dev
+            && tokio::time::timeout(DEV_GRACE, self.core.destroy_all())
+                .await
+                .is_err()
+        {
+            // Tasks that take their time are not waited for; nobody would ever end them.
+            self.core.kill_tasks().await;
             self.core.destroy_all().await;
         }
-        self.core.stopping.cancel();
         for runner in self.core.shared.runners() {
             runner.detach();
         }
         self.core.shared.allocs.lock().clear();
-        let mut loops = self.core.loops.lock().await;
-        while loops.join_next().await.is_some() {}
         if dev && let Err(error) = self.core.supervisor.shutdown(true).await {
             tracing::debug!(%error, "the supervisor ends by itself");
         }

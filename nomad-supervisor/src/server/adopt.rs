@@ -30,9 +30,15 @@ pub(super) fn adopt_all(
         let held = held.remove(&record.id).unwrap_or_default();
         adopt(supervisor, record, held, writes);
     }
-    // Removed by the journal's last word, but not by the store's.
-    for id in held.keys() {
-        supervisor.let_go(id);
+    // Removed by the journal's last word, but not by the store's; or the journal has lost them. Nobody will ever ask for
+    // what still runs of them, and its successor must not find it there.
+    for (id, held) in held {
+        if let Some(pidfd) = &held.pidfd
+            && let Ok(true) = pidfd::signal_group(pidfd.as_fd(), 0, libc::SIGKILL, false)
+        {
+            tracing::warn!(id, "a process that the journal does not know is ended");
+        }
+        supervisor.let_go(&id);
     }
 }
 
