@@ -25,6 +25,17 @@ pub fn alive(pid: u32) -> bool {
         .is_some_and(|zombie| !zombie)
 }
 
+/// The most memory that a process has used so far, in KiB.
+///
+/// # Panics
+/// There is no such process.
+pub fn peak_memory_kib(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = peak.and_then(|peak| peak.split_whitespace().next()?.parse().ok());
+    number.expect("the kernel tells the peak")
+}
+
 /// The processes of an allocation: its tasks and what they started.
 ///
 /// # Panics

@@ -2,6 +2,7 @@
 //!
 //! `NOMAD_CRASH_ROUNDS` sets the number of rounds, each of which kills the agent, the supervisor or both.
 
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -238,44 +239,83 @@ fn a_truncated_log_is_an_error_not_a_fresh_start() {
     agent.register(&job::batch("kept", 1, "true"));
     agent.wait_allocs("kept", "complete", 1);
     agent.kill();
-    let folder = agent.data_dir().join("server/raft/log");
-    let log = std::fs::read_dir(&folder)
-        .expect("list log")
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|kind| kind == "log"))
-        .max_by_key(|path| path.metadata().map_or(0, |meta| meta.len()))
-        .expect("a log file");
+    let log = largest(&agent.data_dir().join("server/raft/log"), "log");
     let whole = std::fs::read(&log).expect("read log");
-    let cut = std::fs::File::options()
-        .write(true)
-        .open(&log)
-        .expect("open");
-    cut.set_len(whole.len() as u64 / 2).expect("truncate");
-    drop(cut);
-    fails_to_start(&mut agent);
-
     let mut broken = whole.clone();
     let middle = broken.len() / 2;
     for byte in &mut broken[middle..middle + 64] {
         *byte ^= 0x5a;
     }
-    std::fs::write(&log, &broken).expect("write log");
-    fails_to_start(&mut agent);
+    for damaged in [&whole[..middle], &whole[..0], &broken[..]] {
+        fails_to_start(&mut agent, &log, damaged, "server/raft/log is damaged");
+    }
+    // Nothing of it was taken for the truth meanwhile.
+    std::fs::write(&log, &whole).expect("write log");
+    agent.run();
+    agent.wait_ready();
+    agent.wait_allocs("kept", "complete", 1);
 }
 
-fn fails_to_start(agent: &mut Agent) {
+#[test]
+fn a_damaged_store_is_an_error_not_a_fresh_start() {
+    let binary = binary!();
+    let mut agent = Agent::start(&binary);
+    agent.register(&job::service("kept", 1, "exec sleep 600"));
+    let alloc = agent.wait_allocs("kept", "running", 1).remove(0);
+    let pids = process::of_alloc(&alloc);
+    agent.kill();
+    for folder in ["server/raft/log", "client"] {
+        let manifest = largest(&agent.data_dir().join(folder), "MANIFEST");
+        let whole = std::fs::read(&manifest).expect("read manifest");
+        let mut broken = whole.clone();
+        broken[8] ^= 0x5a;
+        for damaged in [&whole[..0], &broken[..]] {
+            fails_to_start(&mut agent, &manifest, damaged, folder);
+        }
+        std::fs::write(&manifest, &whole).expect("write manifest");
+    }
+    agent.run();
+    agent.wait_ready();
+    let now = agent.wait_allocs("kept", "running", 1).remove(0);
+    assert_eq!(now["ID"], alloc["ID"]);
+    assert_eq!(process::of_alloc(&now), pids);
+}
+
+/// The largest file below a folder whose name begins or ends so.
+fn largest(folder: &Path, part: &str) -> PathBuf {
+    let mut folders = vec![folder.to_owned()];
+    let mut found: Vec<(u64, PathBuf)> = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("list folder").flatten() {
+            let path = entry.path();
+            let meta = entry.metadata().expect("metadata");
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if meta.is_dir() {
+                folders.push(path);
+            } else if name.starts_with(part) || name.ends_with(&format!(".{part}")) {
+                found.push((meta.len(), path));
+            }
+        }
+    }
+    let largest = found.into_iter().max();
+    largest
+        .unwrap_or_else(|| panic!("no {part} in {}", folder.display()))
+        .1
+}
+
+/// With a file damaged in this way the agent says so and ends, and leaves the file as it is.
+fn fails_to_start(agent: &mut Agent, file: &Path, damaged: &[u8], said: &str) {
+    std::fs::write(file, damaged).expect("damage the file");
     let before = agent.log_tail();
     agent.run();
     let status = until("the agent gives up", || agent.ended());
     let log = agent.log_tail();
     assert_eq!(status.code(), Some(1), "{log}");
-    let said = log.strip_prefix(&before).unwrap_or(&log);
-    assert!(!said.contains("panicked"), "{said}");
-    assert!(
-        said.lines()
-            .any(|line| line.contains("server/raft/log is damaged")),
-        "no clear reason:\n{said}"
-    );
+    let new = log.strip_prefix(&before).unwrap_or(&log);
+    assert!(!new.contains("panicked"), "{new}");
+    let reason = |line: &str| line.contains(said) && line.contains("damaged");
+    assert!(new.lines().any(reason), "no clear reason:\n{new}");
+    let now = std::fs::read(file).expect("the file is there");
+    assert!(now == damaged, "{} was changed", file.display());
     agent.kill();
 }

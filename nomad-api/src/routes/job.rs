@@ -112,7 +112,8 @@ async fn deregister(call: Call, key: JobKey) -> RouteResult {
         text => text
             .parse()
             .ok()
-            .filter(|priority| (1..=100).contains(priority))
+            // Clients that have nothing to say of it send 0.
+            .filter(|priority| (0..=100).contains(priority))
             .ok_or_else(|| {
                 ApiError::bad_request("Eval priority must be between 1 and 100 inclusively")
             })?,

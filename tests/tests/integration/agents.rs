@@ -74,6 +74,42 @@ fn a_dev_agent_stops_its_tasks() {
 }
 
 #[test]
+fn a_dev_agent_leaves_nothing_behind() {
+    let binary = binary!();
+    let options = Options {
+        dev: true,
+        ..Options::default()
+    };
+    let left = |agent: &Agent| {
+        let entries = std::fs::read_dir(agent.root()).expect("list folder");
+        let mut names: Vec<_> = entries.flatten().map(|entry| entry.file_name()).collect();
+        names.retain(|name| name != "agent.hcl" && name != "agent.log");
+        names
+    };
+    // One that ends when it is asked, and one that has to be killed.
+    for script in [
+        "echo up; exec sleep 600",
+        "trap '' INT TERM; echo up; while true; do sleep 600; done",
+    ] {
+        let mut agent = Agent::with(&binary, &options);
+        agent.register(&job::service("dev", 2, script));
+        let allocs = agent.wait_allocs("dev", "running", 2);
+        for alloc in &allocs {
+            agent.wait_line(alloc, "t", "up");
+        }
+        // Signalled in the middle of work.
+        agent.register(&job::batch("more", 5, "echo up; exec sleep 600"));
+        let pids: Vec<u32> = allocs.iter().flat_map(process::of_alloc).collect();
+        assert_eq!(left(&agent).len(), 1, "no temporary folder");
+        agent.signal(Signal::INT);
+        assert!(left(&agent).is_empty(), "{:?} is left", left(&agent));
+        until("its tasks are gone", || {
+            pids.iter().all(|pid| !process::alive(*pid)).then_some(())
+        });
+    }
+}
+
+#[test]
 fn tasks_and_jobs_outlive_a_restart_of_the_agent() {
     let binary = binary!();
     let mut agent = Agent::start(&binary);
