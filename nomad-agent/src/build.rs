@@ -147,7 +147,15 @@ impl Agent {
         let routes = server.grpc_routes();
         tokio::spawn(serve_rpc(rpc_listener, routes, stop.clone()));
         let client = if config.client.enabled {
-            Some(start_client(&config, &dirs, &bind, &advertise, own_api.clone()).await?)
+            match start_client(&config, &dirs, &bind, &advertise, own_api.clone()).await {
+                Ok(client) => Some(client),
+                Err(error) => {
+                    // Its threads must not find the runtime gone.
+                    stop.cancel();
+                    server.shutdown().await;
+                    return Err(error);
+                }
+            }
         } else {
             None
         };
