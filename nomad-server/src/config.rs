@@ -1,8 +1,9 @@
 //! Settings of a server, its storage, and the limits of its queues.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use nomad_core::Uuid;
+use nomad_core::{Nanos, Uuid};
 use nomad_raft::{PeerInfo, RaftConfig};
 use nomad_store::{LogStore, MemLog, MemSnapshots, SnapshotStore};
 
@@ -59,6 +60,10 @@ pub struct ServerConfig {
     pub job_max_count: i64,
     /// Largest priority of a job (`job_max_priority`).
     pub job_max_priority: i32,
+    /// Directory of the keys that wrap the keyring; without one they are gone with the process.
+    pub keystore: Option<PathBuf>,
+    /// How long a root key seals new data (`root_key_rotation_threshold`).
+    pub root_key_rotation: Nanos,
 }
 
 impl ServerConfig {
@@ -81,6 +86,8 @@ impl ServerConfig {
             event_buffer: nomad_state::events::DEFAULT_EVENT_BUFFER,
             job_max_count: 50_000,
             job_max_priority: 100,
+            keystore: None,
+            root_key_rotation: crate::keyring::rotation::DEFAULT_ROTATION,
         }
     }
 

@@ -152,6 +152,9 @@ pub enum StartError {
     /// The first server of a cluster could not make itself its member.
     #[error("cannot bootstrap: {0}")]
     Bootstrap(RaftError),
+    /// The keys that wrap the keyring could not be read.
+    #[error(transparent)]
+    Keystore(#[from] crate::keyring::KeystoreError),
     /// A thread could not be started.
     #[error("cannot start thread {name}: {source}")]
     Thread {

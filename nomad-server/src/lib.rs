@@ -6,9 +6,10 @@
 //! - [`Server`]: the handle; what may be written is in [`ops`];
 //! - the control loops, each a struct with `handle(event, now) -> actions` that knows neither tasks nor clocks:
 //!   [`broker`], [`blocked`], [`heartbeat`], [`deployments`], [`drain`], [`gc`],
-//!   [`periodic`];
+//!   [`periodic`], [`locks`];
+//! - [`keyring`]: the keys that encrypt Variables, and when they change;
 //! - [`plan`]: verification of plans (pure), and the thread that commits them;
-//! - `leader`: the task that feeds the loops while this server leads;
+//! - `leader`: the tasks that feed the loops while this server leads;
 //! - `worker`: the threads that schedule;
 //! - [`node`]: the streams of nodes, what follows from their reports;
 //! - `rpc`: the services that nodes and other servers call.
@@ -38,6 +39,8 @@ pub mod drain;
 pub mod error;
 pub mod gc;
 pub mod heartbeat;
+pub mod keyring;
+pub mod locks;
 pub mod node;
 pub mod ops;
 pub mod periodic;

@@ -19,7 +19,8 @@ use crate::error::{ServerError, StartError};
 use crate::feed::{Feed, FeedItem};
 use crate::fsm::{Fsm, Output};
 use crate::ids::SharedIds;
-use crate::leader::{self, LeaderHandle, LeaderStats};
+use crate::keyring::Keyring;
+use crate::leader::{self, LeaderHandle, LeaderStats, Renewal};
 use crate::node::registry::Sessions;
 use crate::node::reports::{Report, commit_reports};
 use crate::node::tunnels::Tunnels;
@@ -46,6 +47,11 @@ pub(crate) struct Inner {
     pub(crate) peers: Arc<Peers>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) ids: SharedIds,
+    pub(crate) keyring: Keyring,
+    /// Told when this server got a wrapping key.
+    pub(crate) keys_changed: watch::Sender<()>,
+    /// Where locks are renewed while this server leads.
+    pub(crate) renewals: Mutex<Option<mpsc::Sender<Renewal>>>,
     /// The leader's loop while this server leads.
     pub(crate) leader: watch::Sender<Option<LeaderHandle>>,
     pub(crate) plans: mpsc::Sender<PlanRequest>,
@@ -157,6 +163,7 @@ impl Server {
         ids: SharedIds,
     ) -> Result<Self, StartError> {
         config.validate()?;
+        let keyring = Keyring::open(config.keystore.as_deref())?;
         let store = Arc::new(Store::new());
         store.keep_events(config.event_buffer);
         let feed = Feed::new();
@@ -192,6 +199,9 @@ impl Server {
             peers,
             clock: Arc::clone(&clock),
             ids: ids.clone(),
+            keyring,
+            keys_changed: watch::Sender::new(()),
+            renewals: Mutex::default(),
             leader: watch::Sender::new(None),
             plans,
             reports,

@@ -11,9 +11,14 @@ use nomad_core::node::{
 };
 use nomad_core::plan::{AllocPreemption, AllocStop};
 use nomad_core::scheduler_config::SchedulerConfiguration;
-use nomad_core::{AllocId, DeploymentId, EvalId, JobKey, NodeId, Timestamp};
+use nomad_core::{AllocId, DeploymentId, EvalId, JobKey, NodeId, Timestamp, Uuid};
 use nomad_core::{Nanos, wire};
 use serde::{Deserialize, Serialize};
+
+pub use crate::namespace::{NamespaceCapabilities, NamespaceRow};
+use crate::variable::{
+    RekeyedVariable, RootKeyRow, RootKeyState, SealedItems, VariableKey, VariableLock, VariableOp,
+};
 
 /// Job versions kept where the server configures nothing else.
 pub const DEFAULT_TRACKED_VERSIONS: usize = 6;
@@ -181,6 +186,30 @@ commands! {
     54 NamespaceDelete { names: Vec<String> },
     /// The cluster gets its id, once.
     60 ClusterMetadata { cluster_id: String },
+    /// A Variable is written, deleted, locked or unlocked.
+    70 VariableApply {
+        op: VariableOp,
+        key: VariableKey,
+        /// What a write stores.
+        items: SealedItems,
+        /// The lock that is taken, or that its holder names.
+        lock: Option<VariableLock>,
+        now: Timestamp,
+    },
+    /// Variables are sealed anew with the active key; nothing else of them changes.
+    71 VariableRekey { rows: Vec<RekeyedVariable> },
+    /// A root key is added.
+    72 RootKeyUpsert {
+        key: RootKeyRow,
+        /// Only if there is none at all.
+        first: bool,
+        /// Everything under older keys is to be sealed anew.
+        rekey: bool,
+    },
+    /// A root key goes into another state.
+    73 RootKeyStateSet { id: Uuid, state: RootKeyState },
+    /// A root key is deleted.
+    74 RootKeyDelete { id: Uuid, force: bool },
 }
 
 /// Version of every body so far; a changed meaning gets a new number, added fields do not.
@@ -275,25 +304,6 @@ pub struct ScalingEvent {
     #[serde(rename = "EvalID")]
     pub eval_id: Option<EvalId>,
     pub create_index: u64,
-}
-
-/// A namespace. Fields beyond name and description are kept as they were written.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-pub struct NamespaceRow {
-    pub name: String,
-    pub description: String,
-    pub quota: String,
-    pub capabilities: Option<serde_json::Value>,
-    pub node_pool_configuration: Option<serde_json::Value>,
-    pub vault_configuration: Option<serde_json::Value>,
-    pub consul_configuration: Option<serde_json::Value>,
-    #[serde(with = "wire::null_if_empty")]
-    pub meta: StringMap,
-    #[serde(with = "wire::base64_bytes")]
-    pub hash: Vec<u8>,
-    pub create_index: u64,
-    pub modify_index: u64,
 }
 
 /// How long after its placement an allocation's group must show progress.

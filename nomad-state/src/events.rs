@@ -15,6 +15,7 @@ use nomad_core::node::{Node, NodePool};
 use crate::command::Command;
 use crate::table::{Change, ChangeSet};
 use crate::tables::Tables;
+use crate::variable::VariableRow;
 
 /// Batches kept where the server configures nothing else (`event_buffer_size`).
 pub const DEFAULT_EVENT_BUFFER: usize = 100;
@@ -22,12 +23,17 @@ pub const DEFAULT_EVENT_BUFFER: usize = 100;
 /// What an event carries: the object after the change, or as it was last if it is gone.
 #[derive(Debug, Clone)]
 pub enum EventPayload {
-    Job { job: Arc<Job>, deleted: bool },
+    Job {
+        job: Arc<Job>,
+        deleted: bool,
+    },
     Evaluation(Arc<Evaluation>),
     Allocation(Arc<Allocation>),
     Deployment(Arc<Deployment>),
     Node(Arc<Node>),
     NodePool(Arc<NodePool>),
+    /// Without its items, which are secret.
+    Variable(Arc<VariableRow>),
 }
 
 /// One change of one object.
@@ -48,6 +54,7 @@ impl Event {
             EventPayload::Deployment(_) => "Deployment",
             EventPayload::Node(_) => "Node",
             EventPayload::NodePool(_) => "NodePool",
+            EventPayload::Variable(_) => "Variable",
         }
     }
 
@@ -60,6 +67,7 @@ impl Event {
             EventPayload::Deployment(deployment) => deployment.id.to_string(),
             EventPayload::Node(node) => node.id.to_string(),
             EventPayload::NodePool(pool) => pool.name.clone(),
+            EventPayload::Variable(row) => row.key.path.clone(),
         }
     }
 
@@ -70,6 +78,7 @@ impl Event {
             EventPayload::Evaluation(eval) => &eval.namespace,
             EventPayload::Allocation(alloc) => &alloc.namespace,
             EventPayload::Deployment(deployment) => &deployment.namespace,
+            EventPayload::Variable(row) => &row.key.namespace,
             EventPayload::Node(_) | EventPayload::NodePool(_) => "",
         }
     }
@@ -88,7 +97,10 @@ impl Event {
                 deployment(alloc.deployment_id),
             ]),
             EventPayload::Deployment(deployment) => Some(vec![deployment.job_id.to_string()]),
-            EventPayload::Job { .. } | EventPayload::Node(_) | EventPayload::NodePool(_) => None,
+            EventPayload::Job { .. }
+            | EventPayload::Node(_)
+            | EventPayload::NodePool(_)
+            | EventPayload::Variable(_) => None,
         }
     }
 }
@@ -190,6 +202,7 @@ fn kind(command: &Command) -> Option<&'static str> {
         Command::DeploymentAllocHealth(_) => "DeploymentAllocHealth",
         Command::NodePoolUpsert(_) => "NodePoolUpserted",
         Command::NodePoolDelete(_) => "NodePoolDeleted",
+        Command::VariableApply(_) => "VariableUpdated",
         _ => return None,
     })
 }
@@ -221,6 +234,13 @@ pub(crate) fn events_of(
             .iter()
             .filter_map(newest)
             .map(EventPayload::Node),
+    );
+    payloads.extend(
+        changes
+            .variables
+            .iter()
+            .filter_map(newest)
+            .map(EventPayload::Variable),
     );
     // Pools have no rows in the record of changes: the command names them.
     match command {

@@ -16,7 +16,9 @@
 
 pub mod command;
 pub mod events;
+pub mod namespace;
 pub mod table;
+pub mod variable;
 
 mod apply;
 mod snapshot;

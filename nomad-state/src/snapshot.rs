@@ -23,6 +23,7 @@ use crate::command::{JobSubmission, NamespaceRow, ScalingEvent};
 use crate::state::State;
 use crate::table::{TABLE_COUNT, Table};
 use crate::tables::{Tables, Txn};
+use crate::variable::{RootKeyRow, VariableRow};
 
 /// Largest record that is read: far above the largest job, far below what would hurt.
 pub(crate) const MAX_RECORD_BYTES: u32 = 64 << 20;
@@ -62,7 +63,7 @@ macro_rules! kinds {
 kinds! {
     META = 1, JOB = 2, VERSIONS = 3, SUMMARY = 4, SUBMISSION = 5, NODE = 6, NODE_POOL = 7, EVAL = 8, ALLOC = 9,
     DEPLOYMENT = 10, SCALING_POLICY = 11, SCALING_EVENTS = 12, PERIODIC_LAUNCH = 13, SCHEDULER_CONFIG = 14,
-    NAMESPACE = 15, END = 255,
+    NAMESPACE = 15, VARIABLE = 16, ROOT_KEY = 17, END = 255,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -96,6 +97,8 @@ const TABLES: [Table; TABLE_COUNT] = [
     Table::SchedulerConfig,
     Table::Namespaces,
     Table::ClusterMeta,
+    Table::Variables,
+    Table::RootKeys,
 ];
 
 struct Writer<'a>(&'a mut dyn Write);
@@ -186,6 +189,12 @@ pub(crate) fn save(state: &State, writer: &mut dyn Write) -> Result<(), Snapshot
     out.record(SCHEDULER_CONFIG, &*tables.scheduler_config)?;
     for namespace in tables.namespaces.values() {
         out.record(NAMESPACE, &**namespace)?;
+    }
+    for variable in tables.variables.values() {
+        out.record(VARIABLE, &**variable)?;
+    }
+    for key in tables.root_keys.values() {
+        out.record(ROOT_KEY, &**key)?;
     }
     out.record(END, &())
 }
@@ -323,6 +332,14 @@ pub(crate) fn load(from: &mut dyn Read) -> Result<State, SnapshotError> {
                 txn.tables
                     .namespaces
                     .insert(row.name.clone(), Arc::new(row));
+            }
+            VARIABLE => {
+                let row: VariableRow = reader.decode(&body)?;
+                txn.tables.variables.insert(row.key.clone(), Arc::new(row));
+            }
+            ROOT_KEY => {
+                let row: RootKeyRow = reader.decode(&body)?;
+                txn.tables.root_keys.insert(row.id, Arc::new(row));
             }
             END => break,
             kind => {

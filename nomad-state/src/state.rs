@@ -8,7 +8,7 @@ use nomad_core::alloc::Allocation;
 use nomad_core::deployment::Deployment;
 use nomad_core::eval::Evaluation;
 use nomad_core::ids::Uuid;
-use nomad_core::job::{Job, ScalingPolicy};
+use nomad_core::job::{Job, JobStatus, ScalingPolicy};
 use nomad_core::node::{Node, NodePool};
 use nomad_core::scheduler_config::SchedulerConfiguration;
 use nomad_core::summary::JobSummary;
@@ -16,8 +16,10 @@ use nomad_core::view::ClusterView;
 use nomad_core::{AllocId, DeploymentId, EvalId, JobKey, NodeId, Timestamp};
 
 use crate::command::{JobSubmission, NamespaceRow, ScalingEvent};
+use crate::namespace::NamespaceUse;
 use crate::table::Table;
 use crate::tables::Tables;
+use crate::variable::{RootKeyRow, RootKeyState, VariableKey, VariableRow};
 
 /// A snapshot of the cluster. Cloning copies a pointer; it never changes.
 #[derive(Debug, Clone)]
@@ -254,6 +256,66 @@ impl State {
     /// One namespace.
     pub fn namespace(&self, name: &str) -> Option<&Arc<NamespaceRow>> {
         self.0.namespaces.get(name)
+    }
+
+    /// What keeps a namespace from being deleted.
+    pub fn namespace_use(&self, name: &str) -> Option<NamespaceUse> {
+        let tables = &self.0;
+        let mut jobs = tables.jobs.values();
+        let mut allocs = tables.allocs.values();
+        if jobs.any(|job| &*job.namespace == name && job.status != JobStatus::Dead) {
+            Some(NamespaceUse::Jobs)
+        } else if allocs.any(|alloc| &*alloc.namespace == name && !alloc.terminal()) {
+            Some(NamespaceUse::Allocations)
+        } else if self.variables_in(name, "").next().is_some() {
+            Some(NamespaceUse::Variables)
+        } else {
+            None
+        }
+    }
+
+    // Variables and their keys.
+
+    /// All Variables by namespace and path.
+    pub fn variables(&self) -> impl Iterator<Item = &Arc<VariableRow>> {
+        self.0.variables.values()
+    }
+
+    /// Variables of a namespace whose path starts with a prefix, by path.
+    pub fn variables_in(
+        &self,
+        namespace: &str,
+        prefix: &str,
+    ) -> impl Iterator<Item = &Arc<VariableRow>> {
+        let (namespace, prefix) = (namespace.to_owned(), prefix.to_owned());
+        self.0
+            .variables
+            .range(VariableKey::new(namespace.as_str(), prefix.as_str())..)
+            .map(|(_, row)| row)
+            .take_while(move |row| {
+                row.key.namespace == namespace && row.key.path.starts_with(&prefix)
+            })
+    }
+
+    /// One Variable.
+    pub fn variable(&self, key: &VariableKey) -> Option<&Arc<VariableRow>> {
+        self.0.variables.get(key)
+    }
+
+    /// All root keys by id.
+    pub fn root_keys(&self) -> impl Iterator<Item = &Arc<RootKeyRow>> {
+        self.0.root_keys.values()
+    }
+
+    /// One root key.
+    pub fn root_key(&self, id: Uuid) -> Option<&Arc<RootKeyRow>> {
+        self.0.root_keys.get(&id)
+    }
+
+    /// The key that seals everything new.
+    pub fn active_root_key(&self) -> Option<&Arc<RootKeyRow>> {
+        self.root_keys()
+            .find(|key| key.state == RootKeyState::Active)
     }
 
     /// The cluster's id, once a leader has given it one.

@@ -9,6 +9,8 @@ use nomad_core::job::Job;
 use nomad_core::node::Node;
 use nomad_core::{AllocId, DeploymentId, EvalId, JobKey, NodeId};
 
+use crate::variable::{VariableKey, VariableRow};
+
 /// A table; each remembers the index of its last change.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
@@ -30,10 +32,12 @@ pub enum Table {
     SchedulerConfig,
     Namespaces,
     ClusterMeta,
+    Variables,
+    RootKeys,
 }
 
 /// Number of tables.
-pub const TABLE_COUNT: usize = Table::ClusterMeta as usize + 1;
+pub const TABLE_COUNT: usize = Table::RootKeys as usize + 1;
 
 /// A key whose change wakes those who watch it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,6 +62,7 @@ pub enum WatchKey {
     Deployment(DeploymentId),
     /// Any allocation of the deployment.
     DeploymentAllocs(DeploymentId),
+    Variable(VariableKey),
     /// The event stream has something new.
     Events,
 }
@@ -79,6 +84,7 @@ pub struct ChangeSet {
     pub evals: Vec<Change<Evaluation>>,
     pub allocs: Vec<Change<Allocation>>,
     pub deployments: Vec<Change<Deployment>>,
+    pub variables: Vec<Change<VariableRow>>,
     /// Jobs whose summary changed.
     pub summaries: Vec<JobKey>,
     /// Every table touched, each once.
@@ -124,6 +130,9 @@ impl ChangeSet {
         for deployment in rows(&self.deployments) {
             keys.push(WatchKey::Deployment(deployment.id));
             keys.push(WatchKey::JobDeployments(deployment.job_key()));
+        }
+        for variable in rows(&self.variables) {
+            keys.push(WatchKey::Variable(variable.key.clone()));
         }
         keys.extend(self.summaries.iter().cloned().map(WatchKey::JobSummary));
         keys.sort();

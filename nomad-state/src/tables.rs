@@ -10,10 +10,11 @@ use nomad_core::job::{Job, ScalingPolicy};
 use nomad_core::node::{Node, NodePool};
 use nomad_core::scheduler_config::SchedulerConfiguration;
 use nomad_core::summary::JobSummary;
-use nomad_core::{AllocId, DeploymentId, EvalId, JobKey, NodeId, Timestamp};
+use nomad_core::{AllocId, DeploymentId, EvalId, JobKey, NodeId, Timestamp, Uuid};
 
 use crate::command::{JobSubmission, NamespaceRow, ScalingEvent};
 use crate::table::{Change, ChangeSet, TABLE_COUNT, Table};
+use crate::variable::{RootKeyRow, VariableKey, VariableRow};
 
 /// Allocations by id, as secondary indexes hold them.
 pub(crate) type AllocIndex = OrdMap<AllocId, Arc<Allocation>>;
@@ -50,6 +51,8 @@ pub(crate) struct Tables {
     pub(crate) scheduler_config: Arc<SchedulerConfiguration>,
     pub(crate) namespaces: OrdMap<String, Arc<NamespaceRow>>,
     pub(crate) cluster_id: Option<Arc<str>>,
+    pub(crate) variables: OrdMap<VariableKey, Arc<VariableRow>>,
+    pub(crate) root_keys: OrdMap<Uuid, Arc<RootKeyRow>>,
 }
 
 impl Default for Tables {
@@ -62,11 +65,7 @@ impl Default for Tables {
             };
             (name.to_owned(), Arc::new(pool))
         };
-        let namespace = NamespaceRow {
-            name: nomad_core::DEFAULT_NAMESPACE.to_owned(),
-            description: "Default shared namespace".to_owned(),
-            ..NamespaceRow::default()
-        };
+        let namespace = NamespaceRow::built_in();
         Self {
             index: 0,
             table_index: [0; TABLE_COUNT],
@@ -95,6 +94,8 @@ impl Default for Tables {
             scheduler_config: Arc::new(SchedulerConfiguration::default()),
             namespaces: OrdMap::from_iter([(namespace.name.clone(), Arc::new(namespace))]),
             cluster_id: None,
+            variables: OrdMap::new(),
+            root_keys: OrdMap::new(),
         }
     }
 }

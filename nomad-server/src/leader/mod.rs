@@ -2,6 +2,7 @@
 
 mod capacity;
 mod changes;
+mod custodian;
 mod deployments;
 mod drain;
 mod gc;
@@ -22,6 +23,8 @@ use crate::config::LEADER_QUEUE;
 use crate::error::ServerError;
 use crate::server::Inner;
 
+pub(crate) use custodian::Renewal;
+use custodian::Custodian;
 use run::LeaderLoop;
 
 /// What is asked of the leader's loop.
@@ -185,13 +188,21 @@ async fn lead(
     let end = CancellationToken::new();
     let the_loop = LeaderLoop::new(Arc::clone(inner), end.clone());
     let running = tokio::spawn(the_loop.run(queue));
+    let (renewals, renewal_queue) = mpsc::channel(LEADER_QUEUE);
+    let custodian = Custodian::new(Arc::clone(inner), end.clone());
+    let keeping = tokio::spawn(custodian.run(renewal_queue));
+    *inner.renewals.lock() = Some(renewals);
     inner.leader.send_replace(Some(LeaderHandle { requests }));
     tokio::select! {
         () = inner.stop.cancelled() => {}
         _ = leadership.wait_for(|now| !now.ready || now.term != term) => {}
     }
     inner.leader.send_replace(None);
+    *inner.renewals.lock() = None;
     end.cancel();
+    if let Err(error) = keeping.await {
+        tracing::error!(%error, "the keeper of locks and keys failed");
+    }
     if let Err(error) = running.await {
         tracing::error!(%error, "the leader's loop failed");
     }

@@ -6,12 +6,15 @@ mod deployment;
 mod dispatch;
 mod eval;
 mod job;
+mod keyring;
+mod namespaces;
 mod node;
 mod periodic;
 mod pools;
 mod scale;
 mod system;
 mod try_plan;
+mod variables;
 mod versions;
 
 use nomad_core::eval::{EvalTrigger, Evaluation};
@@ -27,6 +30,7 @@ pub use self::node::{DrainNode, DrainSpec, NodeReply};
 pub(crate) use self::periodic::launch_child;
 pub use self::scale::ScaleJob;
 pub use self::try_plan::PlanReply;
+pub use self::variables::{LockRequest, MAX_VARIABLE_BYTES, VariableReply, WriteVariable};
 use crate::error::ServerError;
 use crate::server::Server;
 

@@ -1,14 +1,12 @@
-//! Node pools and namespaces.
+//! Node pools.
 //!
-//! Source: HTTP API reference, "Node pools" and "Namespaces".
+//! Source: HTTP API reference, "Node pools".
 
 use nomad_core::job::JobStatus;
 use nomad_core::node::{ALL_NODE_POOL, DEFAULT_NODE_POOL, NodePool};
 use nomad_core::view::ClusterView as _;
-use nomad_core::{DEFAULT_NAMESPACE, Nanos};
-use nomad_state::command::{
-    NamespaceDelete, NamespaceRow, NamespaceUpsert, NodePoolDelete, NodePoolUpsert,
-};
+use nomad_core::Nanos;
+use nomad_state::command::{NodePoolDelete, NodePoolUpsert};
 
 use crate::error::ServerError;
 use crate::server::Server;
@@ -16,7 +14,7 @@ use crate::server::Server;
 /// Longest name of a pool or namespace, in bytes.
 const MAX_NAME: usize = 128;
 /// Longest description, in bytes.
-const MAX_DESCRIPTION: usize = 256;
+pub(super) const MAX_DESCRIPTION: usize = 256;
 /// Lifetime of node identities where a pool names none.
 const DEFAULT_IDENTITY_TTL: Nanos = Nanos::hours(24);
 
@@ -79,73 +77,13 @@ impl Server {
             .await?
             .index)
     }
-
-    /// Writes a namespace; gives the index of the write.
-    pub async fn upsert_namespace(&self, namespace: NamespaceRow) -> Result<u64, ServerError> {
-        let name = &namespace.name;
-        if !is_name(name, &['-']) {
-            let reason = format!(
-                "Invalid namespace {name:?}: invalid name {name:?}. Must match regex ^[a-zA-Z0-9-]{{1,128}}$"
-            );
-            return Err(ServerError::Refused { reason });
-        }
-        if namespace.description.len() > MAX_DESCRIPTION {
-            let reason =
-                format!("Invalid namespace {name:?}: description longer than {MAX_DESCRIPTION}");
-            return Err(ServerError::Refused { reason });
-        }
-        if !namespace.quota.is_empty() {
-            let quota = &namespace.quota;
-            let reason = format!("namespace {name:?} using non-existent quota {quota:?}");
-            return Err(ServerError::Refused { reason });
-        }
-        Ok(self
-            .write(NamespaceUpsert {
-                namespaces: vec![namespace],
-            })
-            .await?
-            .index)
-    }
-
-    /// Deletes a namespace that nothing uses; gives the index of the write.
-    pub async fn delete_namespace(&self, name: String) -> Result<u64, ServerError> {
-        if name == DEFAULT_NAMESPACE {
-            return Err(ServerError::refused("can not delete default namespace"));
-        }
-        let state = self.state();
-        if state.namespace(&name).is_none() {
-            return Err(ServerError::refused("namespace not found"));
-        }
-        let region = &self.inner.config.region;
-        let used = |what: &str| {
-            let reason =
-                format!("namespace {name:?} has non-terminal {what} in regions: [{region}]");
-            Err(one_error(&reason))
-        };
-        if state
-            .jobs()
-            .any(|job| job.namespace == *name && job.status != JobStatus::Dead)
-        {
-            return used("jobs");
-        }
-        if state
-            .allocs()
-            .any(|alloc| alloc.namespace == *name && !alloc.terminal())
-        {
-            return used("allocations");
-        }
-        Ok(self
-            .write(NamespaceDelete { names: vec![name] })
-            .await?
-            .index)
-    }
 }
 
 fn is_builtin(pool: &str) -> bool {
     pool == ALL_NODE_POOL || pool == DEFAULT_NODE_POOL
 }
 
-fn is_name(name: &str, extra: &[char]) -> bool {
+pub(super) fn is_name(name: &str, extra: &[char]) -> bool {
     (1..=MAX_NAME).contains(&name.len())
         && name
             .chars()
@@ -153,7 +91,7 @@ fn is_name(name: &str, extra: &[char]) -> bool {
 }
 
 /// One mistake in the layout of several.
-fn one_error(reason: &str) -> ServerError {
+pub(super) fn one_error(reason: &str) -> ServerError {
     ServerError::Refused {
         reason: format!("1 error occurred:\n\t* {reason}\n\n"),
     }

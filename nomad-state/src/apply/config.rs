@@ -9,6 +9,7 @@ use crate::command::{
     ClusterMetadata, NamespaceDelete, NamespaceUpsert, NodePoolDelete, NodePoolUpsert,
     SchedulerConfigSet,
 };
+use crate::state::State;
 use crate::table::Table;
 use crate::tables::Txn;
 
@@ -85,6 +86,7 @@ pub(super) fn namespace_upsert(txn: &mut Txn, command: &NamespaceUpsert) -> Resu
             .get(&namespace.name)
             .map_or(txn.index, |old| old.create_index);
         namespace.modify_index = txn.index;
+        namespace.hash = namespace.computed_hash();
         txn.tables
             .namespaces
             .insert(namespace.name.clone(), Arc::new(namespace));
@@ -100,9 +102,14 @@ pub(super) fn namespace_delete(txn: &mut Txn, command: &NamespaceDelete) -> Resu
                 reason: "can not delete default namespace".to_owned(),
             });
         }
+        let state = State(Arc::new(txn.tables.clone()));
+        if let Some(used) = state.namespace_use(name) {
+            let name = name.clone();
+            return Err(ApplyError::NamespaceInUse { name, used });
+        }
         if txn.tables.namespaces.remove(name).is_none() {
             return Err(ApplyError::Refused {
-                reason: format!("namespace {name:?} not found"),
+                reason: "namespace not found".to_owned(),
             });
         }
     }

@@ -9,14 +9,17 @@ mod job_status;
 mod node;
 mod plan;
 mod summary;
+mod variable;
 
 use std::sync::Arc;
 
 use nomad_core::{AllocId, DeploymentId, JobKey, NodeId};
 
 use crate::command::Command;
+use crate::namespace::NamespaceUse;
 use crate::table::ChangeSet;
 use crate::tables::Txn;
+use crate::variable::VariableOutcome;
 
 /// A command that was applied.
 #[derive(Debug, Clone)]
@@ -42,6 +45,8 @@ pub enum Reply {
     },
     /// Whether a compare-and-set took place.
     Set(bool),
+    /// What became of a write of a Variable.
+    Variable(VariableOutcome),
 }
 
 /// A command does not fit the state. Nothing was changed.
@@ -69,6 +74,9 @@ pub enum ApplyError {
     /// Compare-and-set on the job's index failed.
     #[error("Enforcing job modify index {expected}: {reason}")]
     EnforceIndex { expected: u64, reason: String },
+    /// Something is in the namespace.
+    #[error("namespace {name:?} {}", used.as_str())]
+    NamespaceInUse { name: String, used: NamespaceUse },
     #[error("node pool {name:?} not found")]
     NodePoolNotFound { name: String },
     #[error("{reason}")]
@@ -108,5 +116,16 @@ pub(crate) fn apply(txn: &mut Txn, command: &Command) -> Result<Reply, ApplyErro
         Command::NamespaceUpsert(c) => done(config::namespace_upsert(txn, c)),
         Command::NamespaceDelete(c) => done(config::namespace_delete(txn, c)),
         Command::ClusterMetadata(c) => done(config::cluster_metadata(txn, c)),
+        Command::VariableApply(c) => variable::variable(txn, c),
+        Command::VariableRekey(c) => {
+            variable::rekey(txn, c);
+            Ok(Reply::Done)
+        }
+        Command::RootKeyUpsert(c) => {
+            variable::root_key_upsert(txn, c);
+            Ok(Reply::Done)
+        }
+        Command::RootKeyStateSet(c) => done(variable::root_key_state(txn, c)),
+        Command::RootKeyDelete(c) => done(variable::root_key_delete(txn, c)),
     }
 }
