@@ -245,6 +245,7 @@ async fn start_server(
     };
     settings.job_max_count = config.server.job_max_count;
     settings.job_max_priority = config.server.job_max_priority;
+    settings.keystore = Some(dirs.server.join("keystore"));
     if let Some(workers) = config.server.num_schedulers {
         settings.workers = workers;
     }

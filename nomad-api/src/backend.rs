@@ -1,5 +1,6 @@
 //! What the routes need from the agent they run in.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 
 use async_trait::async_trait;
@@ -10,7 +11,9 @@ use http::{Request, Response};
 use nomad_core::job::{Job, StringMap};
 use nomad_core::node::{Eligibility, NodePool};
 use nomad_core::scheduler_config::SchedulerConfiguration;
-use nomad_core::{AllocId, DeploymentId, EvalId, JobKey, NodeId, Timestamp, spec};
+use nomad_core::{AllocId, DeploymentId, EvalId, JobKey, Nanos, NodeId, Timestamp, Uuid, spec};
+use nomad_state::command::NamespaceRow;
+use nomad_state::variable::{RootKeyRow, VariableKey, VariableOp, VariableOutcome, VariableRow};
 use nomad_state::{EventRead, State, Watch, WatchKey};
 
 use crate::error::ApiError;
@@ -55,6 +58,26 @@ pub struct RegisterJob {
     pub preserve_resources: bool,
     /// 0 is the job's own.
     pub eval_priority: i32,
+}
+
+/// A write of a Variable. Its items are secret: there is no `Debug`.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct WriteVariable {
+    pub key: VariableKey,
+    pub op: VariableOp,
+    pub items: BTreeMap<String, String>,
+    /// The lock that is asked for, or held.
+    pub lock: Option<LockRequest>,
+}
+
+/// A lock of a Variable, as a caller names it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LockRequest {
+    /// Of the lock that the caller holds.
+    pub id: Option<Uuid>,
+    /// Zero is the default.
+    pub ttl: Nanos,
+    pub delay: Nanos,
 }
 
 /// What a write without more to say answers with.
@@ -201,6 +224,23 @@ pub trait Backend: Send + Sync + 'static {
     async fn purge_node(&self, id: NodeId) -> ApiResult<NodeUpdateResponse>;
     async fn upsert_node_pool(&self, pool: NodePool) -> ApiResult<Written>;
     async fn delete_node_pool(&self, name: String) -> ApiResult<Written>;
+
+    // Namespaces, Variables, the keyring.
+
+    async fn upsert_namespace(&self, namespace: NamespaceRow) -> ApiResult<Written>;
+    async fn delete_namespace(&self, name: String) -> ApiResult<Written>;
+    /// The items of a Variable.
+    async fn open_variable(&self, row: &VariableRow) -> ApiResult<BTreeMap<String, String>>;
+    /// What became of the write, and its index.
+    async fn write_variable(&self, request: WriteVariable) -> ApiResult<(VariableOutcome, u64)>;
+    async fn renew_variable_lock(&self, key: VariableKey, id: Uuid) -> ApiResult<VariableOutcome>;
+    /// A new key, active at once or published for a later time; `full` seals everything anew.
+    async fn rotate_root_key(
+        &self,
+        full: bool,
+        publish_time: Option<Timestamp>,
+    ) -> ApiResult<(RootKeyRow, u64)>;
+    async fn delete_root_key(&self, id: Uuid, force: bool) -> ApiResult<Written>;
 
     // The cluster.
 

@@ -21,6 +21,7 @@ mod operator;
 mod options;
 mod stream;
 mod system;
+mod variables;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,6 +42,7 @@ pub use self::jobs::StopOptions;
 pub use self::options::QueryOptions;
 pub use self::stream::{ByteStream, FrameStream, LogRequest, LogSource};
 pub use self::system::Event;
+pub use self::variables::VariableWrite;
 
 use self::connect::{Connector, Target};
 use crate::types::QueryMeta;

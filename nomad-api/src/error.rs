@@ -60,6 +60,14 @@ impl ApiError {
         Self::new(status, text)
     }
 
+    /// A route of an edition that this is not.
+    pub fn other_edition() -> Self {
+        Self::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "Nomad Enterprise only endpoint",
+        )
+    }
+
     /// Wrong method for the path.
     pub fn invalid_method() -> Self {
         Self::new(StatusCode::METHOD_NOT_ALLOWED, "Invalid method")

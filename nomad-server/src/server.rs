@@ -26,6 +26,7 @@ use crate::node::reports::{Report, commit_reports};
 use crate::node::tunnels::Tunnels;
 use crate::plan::PlanRequest;
 use crate::plan::applier::Applier;
+use crate::rpc::keys;
 use crate::rpc::peers::Peers;
 use crate::rpc::transport::GrpcTransport;
 use crate::worker::Worker;
@@ -226,6 +227,7 @@ impl Server {
             server.spawn(&format!("worker-{number}"), move || worker.run())?;
         }
         tokio::spawn(commit_reports(Arc::clone(&inner), report_queue));
+        tokio::spawn(keys::follow(Arc::clone(&inner)));
         tokio::spawn(leader::supervise(inner));
         Ok(server)
     }

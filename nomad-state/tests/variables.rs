@@ -264,11 +264,17 @@ fn root_keys_rotate_and_go_only_when_unused() {
     }
     world.try_apply(deprecate(1)).unwrap();
     world.try_apply(delete(1, false)).unwrap();
-    let gone = VariableApply {
+    let mut gone = VariableApply {
+        key: row.key.clone(),
         items: items(1, b"unreadable"),
         ..VariableApply::default()
     };
-    assert!(world.try_apply(gone).is_err());
+    assert!(world.try_apply(gone.clone()).is_err());
+    gone.items.key_id = id(3);
+    world.try_apply(gone.clone()).unwrap();
+    gone.key.namespace = "nowhere".to_owned();
+    let error = world.try_apply(gone).unwrap_err();
+    assert_eq!(error.to_string(), "namespace \"nowhere\" does not exist");
 }
 
 #[test]
@@ -346,6 +352,12 @@ fn a_namespace_with_something_in_it_stays() {
 #[test]
 fn prefixes_find_their_variables_and_no_others() {
     let mut world = World::new();
+    let namespaces = ["a", "b"].map(|name| NamespaceRow {
+        name: name.to_owned(),
+        ..NamespaceRow::default()
+    });
+    let namespaces = namespaces.to_vec();
+    world.try_apply(NamespaceUpsert { namespaces }).unwrap();
     for (namespace, path) in [("a", "x/1"), ("a", "x/2"), ("a", "y"), ("b", "x/3")] {
         let command = VariableApply {
             key: VariableKey::new(namespace, path),

@@ -9,7 +9,7 @@ use nomad_core::view::ClusterView;
 use nomad_core::{Timestamp, spec};
 use nomad_server::ops;
 use nomad_server::periodic::{Schedule, is_time_zone};
-use nomad_state::command;
+use nomad_state::command::{self, NamespaceCapabilities};
 
 use super::ServerHalf;
 use super::errors::api_error;
@@ -28,7 +28,7 @@ impl ServerHalf {
             vault_enabled: false,
             namespace: state
                 .namespace(&namespace)
-                .map(|_| NamespaceRules::default()),
+                .map(|row| rules_of(row.capabilities.as_ref())),
             node_pool_exists: pool.is_empty() || state.node_pool(&pool).is_some(),
             is_time_zone: &is_time_zone,
         };
@@ -166,6 +166,15 @@ fn next_launch(job: &Job, now: Timestamp) -> Timestamp {
     let schedule = periodic.and_then(|periodic| Schedule::of(periodic).ok());
     let next = schedule.and_then(|schedule| schedule.next_after(now));
     next.unwrap_or(Timestamp::ZERO)
+}
+
+fn rules_of(capabilities: Option<&NamespaceCapabilities>) -> NamespaceRules<'_> {
+    capabilities.map_or_else(NamespaceRules::default, |caps| NamespaceRules {
+        enabled_drivers: &caps.enabled_task_drivers,
+        disabled_drivers: &caps.disabled_task_drivers,
+        enabled_network_modes: &caps.enabled_network_modes,
+        disabled_network_modes: &caps.disabled_network_modes,
+    })
 }
 
 fn stored_submission(submission: JobSubmission) -> command::JobSubmission {

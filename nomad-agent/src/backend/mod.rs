@@ -7,7 +7,9 @@ mod jobs;
 mod node;
 mod snapshot;
 mod support;
+mod variables;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -15,7 +17,8 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{Request, Response};
 use nomad_api::backend::{
-    AgentIdentity, ApiResult, Backend, ByteStream, Leadership, NodeBackend, RegisterJob, Written,
+    AgentIdentity, ApiResult, Backend, ByteStream, Leadership, NodeBackend, RegisterJob,
+    WriteVariable, Written,
 };
 use nomad_api::error::ApiError;
 use nomad_api::types::*;
@@ -23,8 +26,10 @@ use nomad_core::job::Job;
 use nomad_core::node::{Eligibility, NodePool};
 use nomad_core::scheduler_config::SchedulerConfiguration;
 use nomad_core::view::ClusterView;
-use nomad_core::{AllocId, Clock, DeploymentId, EvalId, JobKey, NodeId, Timestamp, spec};
+use nomad_core::{AllocId, Clock, DeploymentId, EvalId, JobKey, NodeId, Timestamp, Uuid, spec};
 use nomad_server::{Server, SharedIds, ops};
+use nomad_state::command::NamespaceRow;
+use nomad_state::variable::{RootKeyRow, VariableKey, VariableOutcome, VariableRow};
 use nomad_state::{EventRead, State, Watch, WatchKey};
 
 use self::errors::api_error;
@@ -439,6 +444,38 @@ impl Backend for AgentBackend {
                 .await
                 .map_err(api_error)?,
         })
+    }
+
+    async fn upsert_namespace(&self, namespace: NamespaceRow) -> ApiResult<Written> {
+        self.server.upsert_namespace(namespace).await
+    }
+
+    async fn delete_namespace(&self, name: String) -> ApiResult<Written> {
+        self.server.delete_namespace(name).await
+    }
+
+    async fn open_variable(&self, row: &VariableRow) -> ApiResult<BTreeMap<String, String>> {
+        self.server.open_variable(row).await
+    }
+
+    async fn write_variable(&self, request: WriteVariable) -> ApiResult<(VariableOutcome, u64)> {
+        self.server.write_variable(request).await
+    }
+
+    async fn renew_variable_lock(&self, key: VariableKey, id: Uuid) -> ApiResult<VariableOutcome> {
+        self.server.renew_variable_lock(key, id).await
+    }
+
+    async fn rotate_root_key(
+        &self,
+        full: bool,
+        publish_time: Option<Timestamp>,
+    ) -> ApiResult<(RootKeyRow, u64)> {
+        self.server.rotate_root_key(full, publish_time).await
+    }
+
+    async fn delete_root_key(&self, id: Uuid, force: bool) -> ApiResult<Written> {
+        self.server.delete_root_key(id, force).await
     }
 
     async fn set_scheduler_config(

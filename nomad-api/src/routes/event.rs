@@ -11,7 +11,7 @@ use http::{HeaderValue, Response, header};
 use nomad_state::{Event, EventPayload, WatchKey};
 use serde_json::{Value, json};
 
-use super::{Call, RouteResult};
+use super::{Call, RouteResult, variable};
 use crate::backend::Backend;
 use crate::error::ApiError;
 use crate::query::{Query, QueryOptions};
@@ -169,6 +169,7 @@ fn payload_json(payload: &EventPayload) -> Value {
         EventPayload::Deployment(deployment) => json!({"Deployment": deployment}),
         EventPayload::Node(node) => json!({"Node": FullNode::new(node)}),
         EventPayload::NodePool(pool) => json!({"NodePool": pool}),
+        EventPayload::Variable(row) => json!({"Variable": variable::metadata(row)}),
     }
 }
 

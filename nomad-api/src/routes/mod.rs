@@ -15,6 +15,7 @@ mod exec;
 mod fuzzy;
 mod job;
 mod jobs;
+mod keyring;
 mod listing;
 mod misc;
 mod namespace;
@@ -22,6 +23,7 @@ mod node;
 mod node_pool;
 mod operator;
 mod search;
+mod variable;
 
 use std::sync::Arc;
 
@@ -41,6 +43,9 @@ use self::answer::{empty, json, json_value};
 pub const MAX_BODY_BYTES: usize = 64 << 20;
 /// Largest snapshot archive that is taken.
 pub const MAX_SNAPSHOT_BYTES: usize = 4 << 30;
+
+/// Where what others look for without knowing us is.
+const WELL_KNOWN: &str = "/.well-known/";
 
 /// What a route handler gives back.
 pub(crate) type RouteResult = Result<Response<Body>, ApiError>;
@@ -153,10 +158,11 @@ async fn dispatch(backend: Arc<dyn Backend>, request: Request<Body>) -> RouteRes
     if raw_path == "/" {
         return Ok(answer::redirect("/ui/", parts.uri.query()));
     }
-    let Some(path) = raw_path.strip_prefix("/v1/") else {
-        return Err(ApiError::no_route());
+    let path = match raw_path.strip_prefix("/v1/") {
+        Some(path) => percent_decode(path, false),
+        None if raw_path.starts_with(WELL_KNOWN) => raw_path,
+        None => return Err(ApiError::no_route()),
     };
-    let path = percent_decode(path, false);
     let options = query.options()?;
     let region = backend.identity().region.clone();
     if !options.region.is_empty() && options.region != region && options.region != "global" {
@@ -169,7 +175,10 @@ async fn dispatch(backend: Arc<dyn Backend>, request: Request<Body>) -> RouteRes
         parts,
         body: parking_lot::Mutex::new(body),
     };
-    route(call, &path).await
+    match path.strip_prefix(WELL_KNOWN) {
+        Some(name) => keyring::well_known(call, name).await,
+        None => route(call, &path).await,
+    }
 }
 
 async fn route(call: Call, path: &str) -> RouteResult {
@@ -198,6 +207,10 @@ async fn route(call: Call, path: &str) -> RouteResult {
         ("metrics", None) => misc::metrics(call).await,
         ("search", rest) => search::route(call, rest).await,
         ("namespaces" | "namespace", rest) => namespace::route(call, family, rest).await,
+        ("vars", None) => variable::list(call).await,
+        ("var", rest) => variable::route(call, rest.unwrap_or("")).await,
+        ("quotas" | "quota" | "quota-usages" | "recommendations" | "recommendation", _)
+        | ("sentinel", Some(_)) => Err(ApiError::other_edition()),
         ("scaling", Some(rest)) => misc::scaling(call, rest).await,
         ("service", Some(rest)) => misc::service(call, rest).await,
         ("services", None) => misc::services(call).await,

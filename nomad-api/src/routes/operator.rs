@@ -11,11 +11,15 @@ use serde::Deserialize;
 
 use super::answer::Answer;
 use super::blocking::read;
+use super::keyring;
 use super::{Call, MAX_SNAPSHOT_BYTES, RouteResult, empty, json, read_headers, write_header};
 use crate::error::ApiError;
 use crate::types::{QueryMeta, SchedulerConfigurationResponse};
 
 pub(super) async fn route(call: Call, rest: &str) -> RouteResult {
+    if let Some(rest) = rest.strip_prefix("keyring/") {
+        return keyring::route(call, rest).await;
+    }
     match (rest, call.method()) {
         ("scheduler/configuration", &Method::GET) => scheduler_config(call).await,
         ("scheduler/configuration", &Method::PUT | &Method::POST) => {
@@ -29,6 +33,9 @@ pub(super) async fn route(call: Call, rest: &str) -> RouteResult {
             let mut response = empty();
             *response.status_mut() = StatusCode::NO_CONTENT;
             Ok(response)
+        }
+        ("license", &Method::PUT) | ("utilization", &Method::POST) => {
+            Err(ApiError::other_edition())
         }
         ("scheduler/configuration" | "raft/configuration" | "autopilot/health" | "snapshot", _) => {
             Err(ApiError::invalid_method())

@@ -10,6 +10,7 @@ mod namespace;
 mod node;
 mod operator;
 mod search;
+mod variable;
 
 pub use self::agent::*;
 pub use self::alloc::*;
@@ -21,6 +22,7 @@ pub use self::namespace::*;
 pub use self::node::*;
 pub use self::operator::*;
 pub use self::search::*;
+pub use self::variable::*;
 
 use serde::{Deserialize, Serialize};
 

@@ -14,8 +14,15 @@ pub struct NamespaceInfo {
     #[serde(with = "wire::null_default")]
     pub quota: String,
     pub capabilities: Option<NamespaceCapabilities>,
+    pub node_pool_configuration: Option<NamespaceChoice>,
+    pub vault_configuration: Option<NamespaceChoice>,
+    pub consul_configuration: Option<NamespaceChoice>,
     #[serde(with = "wire::null_if_empty")]
     pub meta: StringMap,
+    #[serde(with = "wire::null_if_empty")]
+    pub required_extra_claims: StringMap,
+    #[serde(with = "wire::null_if_empty")]
+    pub optional_extra_claims: StringMap,
     #[serde(with = "wire::null_default")]
     pub create_index: u64,
     #[serde(with = "wire::null_default")]
@@ -34,6 +41,17 @@ pub struct NamespaceCapabilities {
     pub enabled_network_modes: Vec<String>,
     #[serde(with = "wire::null_if_empty")]
     pub disabled_network_modes: Vec<String>,
+}
+
+/// Which of several pools or clusters a namespace uses. Not part of this edition.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct NamespaceChoice {
+    pub default: String,
+    #[serde(with = "wire::null_if_empty")]
+    pub allowed: Vec<String>,
+    #[serde(with = "wire::null_if_empty")]
+    pub denied: Vec<String>,
 }
 
 /// A scaling policy in lists.

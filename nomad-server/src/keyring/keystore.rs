@@ -3,6 +3,7 @@
 //! A file is written whole and under another name first, so a crash leaves either no key or all of it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
@@ -87,9 +88,9 @@ impl Keystore {
     /// Keeps a key that came from elsewhere.
     pub(super) fn add(&self, id: Uuid, key: Key) -> Result<(), KeystoreError> {
         let mut keys = self.keys.lock();
-        if !keys.contains_key(&id) {
+        if let Entry::Vacant(place) = keys.entry(id) {
             self.write(id, &key)?;
-            keys.insert(id, Arc::new(key));
+            place.insert(Arc::new(key));
         }
         Ok(())
     }

@@ -28,7 +28,7 @@ use rsa::pkcs8::EncodePrivateKey as _;
 use rsa::traits::PublicKeyParts as _;
 use zeroize::Zeroizing;
 
-use self::cipher::{Key, KEY_BYTES};
+use self::cipher::{KEY_BYTES, Key};
 use self::keystore::Keystore;
 use crate::error::ServerError;
 
@@ -61,9 +61,7 @@ pub enum KeyringError {
     #[error("root key {id} not found")]
     UnknownKey { id: Uuid },
     /// This server does not have the key that wraps it.
-    #[error(
-        "root key {id} is wrapped by key {wrapped_by}, which is not in this server's keystore"
-    )]
+    #[error("root key {id} is wrapped by key {wrapped_by}, which is not in this server's keystore")]
     NotHere { id: Uuid, wrapped_by: Uuid },
     /// What is stored does not fit the key.
     #[error("{what} cannot be opened with key {id}: it was changed, or the key is another")]
@@ -213,12 +211,21 @@ impl Keyring {
         self.keystore.get(id).map(|key| key.bytes())
     }
 
-    /// Keeps a wrapping key that another server gave.
-    pub(crate) fn import(&self, id: Uuid, bytes: &[u8]) -> Result<(), KeyringError> {
-        let key = Key::read_whole(bytes).ok_or(KeyringError::Damaged {
-            what: "a wrapping key from another server",
+    /// Keeps a wrapping key that another server gave: one that the state names, that is missing, and that fits.
+    pub(crate) fn import(
+        &self,
+        state: &State,
+        id: Uuid,
+        bytes: &[u8],
+    ) -> Result<(), KeyringError> {
+        let damaged = || KeyringError::Damaged {
+            what: "a root key",
             id,
-        })?;
+        };
+        let key = Key::read_whole(bytes).ok_or_else(damaged)?;
+        let row = state.root_keys().find(|row| row.wrapped_by == id);
+        let row = row.ok_or(KeyringError::UnknownKey { id })?;
+        cipher::open(&key, &row.wrapped.0, &wrap_context(row.id)).ok_or_else(damaged)?;
         Ok(self.keystore.add(id, key).map_err(Arc::new)?)
     }
 }

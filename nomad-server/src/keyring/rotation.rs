@@ -23,11 +23,7 @@ pub enum Step {
 }
 
 /// What is to be done now, and when to look again if nothing happens before.
-pub fn next(
-    state: &State,
-    rotation: Nanos,
-    now: Timestamp,
-) -> (Option<Step>, Option<Timestamp>) {
+pub fn next(state: &State, rotation: Nanos, now: Timestamp) -> (Option<Step>, Option<Timestamp>) {
     let Some(active) = state.active_root_key() else {
         return (Some(Step::Found), None);
     };

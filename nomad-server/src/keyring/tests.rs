@@ -80,8 +80,12 @@ fn items_open_again_after_a_restart_and_only_at_their_place() {
         panic!("one key is missing");
     };
     let bytes = keyring.export(missing).unwrap();
-    assert!(other.import(missing, &bytes[1..]).is_err());
-    other.import(missing, &bytes).unwrap();
+    let mut wrong = bytes.to_vec();
+    wrong[0] ^= 1;
+    assert!(other.import(&state, missing, &bytes[1..]).is_err());
+    assert!(other.import(&state, missing, &wrong).is_err());
+    assert!(other.import(&state, id(8), &bytes).is_err());
+    other.import(&state, missing, &bytes).unwrap();
     assert_eq!(other.open_items(&state, &row).unwrap(), items());
     assert!(other.missing(&state).is_empty());
 }
@@ -128,9 +132,8 @@ fn secrets_are_in_no_text() {
 
 #[test]
 fn keys_are_due_in_their_time() {
-    let next = |store: &Store, now: Timestamp| {
-        rotation::next(&store.snapshot(), DEFAULT_ROTATION, now)
-    };
+    let next =
+        |store: &Store, now: Timestamp| rotation::next(&store.snapshot(), DEFAULT_ROTATION, now);
     let store = Store::new();
     assert_eq!(next(&store, T0), (Some(Step::Found), None));
     let key = |number, state, publish_time| RootKeyRow {

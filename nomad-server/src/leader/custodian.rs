@@ -80,7 +80,10 @@ impl Custodian {
         loop {
             let now = self.inner.clock.now();
             let key_wake = self.step(now);
-            let wake = [self.locks.next_wake(), key_wake].into_iter().flatten().min();
+            let wake = [self.locks.next_wake(), key_wake]
+                .into_iter()
+                .flatten()
+                .min();
             if let Some(wake) = wake {
                 let after = wake.since(now).to_std();
                 timer.as_mut().reset(tokio::time::Instant::now() + after);

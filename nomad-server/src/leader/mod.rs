@@ -23,8 +23,8 @@ use crate::config::LEADER_QUEUE;
 use crate::error::ServerError;
 use crate::server::Inner;
 
-pub(crate) use custodian::Renewal;
 use custodian::Custodian;
+pub(crate) use custodian::Renewal;
 use run::LeaderLoop;
 
 /// What is asked of the leader's loop.

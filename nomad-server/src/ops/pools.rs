@@ -2,10 +2,10 @@
 //!
 //! Source: HTTP API reference, "Node pools".
 
+use nomad_core::Nanos;
 use nomad_core::job::JobStatus;
 use nomad_core::node::{ALL_NODE_POOL, DEFAULT_NODE_POOL, NodePool};
 use nomad_core::view::ClusterView as _;
-use nomad_core::Nanos;
 use nomad_state::command::{NodePoolDelete, NodePoolUpsert};
 
 use crate::error::ServerError;

@@ -10,7 +10,7 @@ use nomad_state::command::VariableApply;
 use nomad_state::variable::{
     SealedItems, VariableKey, VariableLock, VariableOp, VariableOutcome, VariableRow,
 };
-use nomad_state::{Reply, State};
+use nomad_state::{ApplyError, Reply, State};
 use tokio::sync::oneshot;
 
 use crate::error::ServerError;
@@ -89,7 +89,12 @@ impl Server {
             lock,
             now: self.inner.clock.now(),
         };
-        let applied = self.inner.propose(command).await?;
+        let applied = match self.inner.propose(command).await {
+            Err(ServerError::State(error @ ApplyError::NamespaceNotFound { .. })) => {
+                return Err(ServerError::bad_request(error.to_string()));
+            }
+            other => other?,
+        };
         match applied.reply {
             Reply::Variable(outcome) => Ok(VariableReply {
                 outcome,
@@ -147,7 +152,8 @@ impl Server {
         }
         let inner = Arc::clone(&self.inner);
         let row = row.clone();
-        let opened = self.when_keys_change(|| inner.keyring.open_items(&inner.store.snapshot(), &row));
+        let opened =
+            self.when_keys_change(|| inner.keyring.open_items(&inner.store.snapshot(), &row));
         Ok(opened.await?)
     }
 

@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use futures::Stream;
 use nomad_core::Uuid;
-use nomad_proto::bytes::Chunk;
+use nomad_proto::bytes::{Chunk, KeyDelivery, KeyReply, KeyRequest};
 use nomad_proto::bytes::server_server::Server;
 use nomad_proto::bytes::tunnel_server::Tunnel;
 use nomad_proto::{TUNNEL_ID_KEY, TunnelIo};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::Services;
+use super::{Services, keys};
 
 type Chunks = Pin<Box<dyn Stream<Item = Result<Chunk, Status>> + Send>>;
 
@@ -54,5 +54,22 @@ impl Server for Services {
         let (io, chunks) = TunnelIo::serve(request.into_inner());
         Arc::clone(handler)(io);
         Ok(Response::new(Box::pin(chunks)))
+    }
+
+    async fn request_keys(
+        &self,
+        request: Request<KeyRequest>,
+    ) -> Result<Response<KeyReply>, Status> {
+        let request = request.into_inner();
+        keys::deliver(&self.0, request.server, &request.ids).await?;
+        Ok(Response::new(KeyReply {}))
+    }
+
+    async fn deliver_key(
+        &self,
+        request: Request<KeyDelivery>,
+    ) -> Result<Response<KeyReply>, Status> {
+        keys::accept(&self.0, &request.into_inner())?;
+        Ok(Response::new(KeyReply {}))
     }
 }

@@ -1,6 +1,7 @@
 //! The services that nodes and other servers call, and the calls to other servers.
 
 mod bytes;
+pub(crate) mod keys;
 mod node;
 pub(crate) mod peers;
 mod raft;

@@ -81,6 +81,13 @@ impl Peers {
             .filter(|address| !address.is_empty())
     }
 
+    /// `host:port` of one that is a member; what servers say of themselves does not count.
+    pub(crate) fn member_address(&self, id: u64) -> Option<String> {
+        let known = self.known.read();
+        let address = known.get(&id).map(|info| info.address.clone());
+        address.filter(|address| !address.is_empty())
+    }
+
     /// A connection to one; it is opened when it is first used, and again when it breaks.
     pub(crate) fn channel(address: &str) -> Result<Channel, tonic::transport::Error> {
         let endpoint = Endpoint::from_shared(format!("http://{address}"))?

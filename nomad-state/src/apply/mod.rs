@@ -77,6 +77,8 @@ pub enum ApplyError {
     /// Something is in the namespace.
     #[error("namespace {name:?} {}", used.as_str())]
     NamespaceInUse { name: String, used: NamespaceUse },
+    #[error("namespace {name:?} does not exist")]
+    NamespaceNotFound { name: String },
     #[error("node pool {name:?} not found")]
     NodePoolNotFound { name: String },
     #[error("{reason}")]

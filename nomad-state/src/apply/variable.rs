@@ -54,6 +54,10 @@ pub(super) fn variable(txn: &mut Txn, command: &VariableApply) -> Result<Reply, 
         command.op,
         VariableOp::Set | VariableOp::Cas(_) | VariableOp::LockAcquire
     );
+    if writes && !txn.tables.namespaces.contains_key(&command.key.namespace) {
+        let name = command.key.namespace.clone();
+        return Err(ApplyError::NamespaceNotFound { name });
+    }
     // A key may have gone between sealing and here; nobody could ever read the items.
     if writes && root_key(txn, command.items.key_id)?.state == RootKeyState::Deprecated {
         return refused("root key is deprecated");
