@@ -23,6 +23,7 @@ mod job_host;
 mod monitor;
 mod registry;
 mod resolve;
+mod spec_file;
 mod terminal;
 mod ui;
 

@@ -28,6 +28,8 @@ pub static GROUPS: &[Group] = &[
     group("operator", "Tools for those who run the cluster"),
     group("operator autopilot", "How dead servers are dealt with"),
     group("operator raft", "The servers' consensus group"),
+    group("operator root", "The keys that encrypt Variables"),
+    group("operator root keyring", "The keys that encrypt Variables"),
     group("operator scheduler", "How the schedulers behave"),
     group("operator snapshot", "Save and restore the servers' state"),
     group("plugin", "Look at storage plugins"),
@@ -37,6 +39,7 @@ pub static GROUPS: &[Group] = &[
     group("service", "Look at registered services"),
     group("system", "Housekeeping of the whole cluster"),
     group("system reconcile", "Put counts right"),
+    group("var", "Read and write Variables"),
     group("volume", "Look at volumes"),
 ];
 
@@ -127,6 +130,9 @@ pub static COMMANDS: &[Entry] = &[
     Entry::new::<operator::AutopilotGetConfig>("operator autopilot get-config", "Show it"),
     Entry::new::<operator::Metrics>("operator metrics", "Show the agent's metrics"),
     Entry::new::<operator::RaftListPeers>("operator raft list-peers", "List the members"),
+    Entry::new::<keyring::KeyringList>("operator root keyring list", "List root keys"),
+    Entry::new::<keyring::KeyringRemove>("operator root keyring remove", "Remove a root key"),
+    Entry::new::<keyring::KeyringRotate>("operator root keyring rotate", "Make a new root key"),
     Entry::new::<operator::SchedulerGetConfig>("operator scheduler get-config", "Show it"),
     Entry::new::<operator::SchedulerSetConfig>("operator scheduler set-config", "Change it"),
     Entry::new::<operator_simulate::SchedulerSimulate>(
@@ -151,5 +157,11 @@ pub static COMMANDS: &[Entry] = &[
     Entry::new::<catalog::ScalingPolicyList>("scaling policy list", "List scaling policies"),
     Entry::new::<catalog::ServiceInfo>("service info", "Show a service's instances"),
     Entry::new::<catalog::ServiceList>("service list", "List services"),
+    Entry::new::<var_verbs::VarGet>("var get", "Show a Variable"),
+    Entry::new::<var_verbs::VarInit>("var init", "Write an example of a specification"),
+    Entry::new::<var_verbs::VarList>("var list", "List Variables"),
+    Entry::new::<var_lock::VarLock>("var lock", "Run a command while holding a lock"),
+    Entry::new::<var_verbs::VarPurge>("var purge", "Delete a Variable"),
+    Entry::new::<var_verbs::VarPut>("var put", "Write a Variable"),
     Entry::new::<catalog::VolumeStatus>("volume status", "List volumes"),
 ];

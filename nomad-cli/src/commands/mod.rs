@@ -41,6 +41,7 @@ pub mod node_status;
 
 pub mod catalog;
 pub mod fmt;
+pub mod keyring;
 pub mod namespace;
 pub mod operator;
 pub mod operator_api;
@@ -48,3 +49,8 @@ pub mod operator_simulate;
 pub mod operator_snapshot;
 pub mod server_members;
 pub mod system;
+
+mod var;
+
+pub mod var_lock;
+pub mod var_verbs;

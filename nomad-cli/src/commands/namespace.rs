@@ -12,6 +12,7 @@ use crate::command::Verb;
 use crate::context::{Context, usage};
 use crate::format::{kv, table};
 use crate::resolve::found;
+use crate::spec_file::from_hcl;
 
 /// Flags of `namespace list`.
 #[derive(Debug, Args)]
@@ -119,6 +120,23 @@ impl Verb for NamespaceStatus {
                 .collect();
             context.ui.section("Metadata", kv(&meta));
         }
+        for (heading, choice) in [
+            (
+                "Node Pool Configuration",
+                &namespace.node_pool_configuration,
+            ),
+            ("Vault Configuration", &namespace.vault_configuration),
+            ("Consul Configuration", &namespace.consul_configuration),
+        ] {
+            if let Some(choice) = choice {
+                let lines = [
+                    ("Default", choice.default.clone()),
+                    ("Allowed", choice.allowed.join(",")),
+                    ("Denied", choice.denied.join(",")),
+                ];
+                context.ui.section(heading, kv(&lines));
+            }
+        }
         Ok(0)
     }
 }
@@ -176,7 +194,7 @@ pub struct NamespaceApply {
     /// Quota of the namespace.
     #[arg(long, value_name = "quota")]
     pub quota: Option<String>,
-    /// The argument is a JSON file as the API takes it, or "-" for stdin.
+    /// The file, or stdin for "-", is JSON as the API takes it, not HCL.
     #[arg(long)]
     pub json: bool,
 }
@@ -190,10 +208,17 @@ impl Verb for NamespaceApply {
         let name = context.arg(0);
         let is_file = name == "-" || std::path::Path::new(name).is_file();
         let namespace = if is_file {
-            if !self.json {
-                bail!("namespace apply: HCL files are not supported yet; use JSON and -json");
+            if self.description.is_some() || self.quota.is_some() {
+                context
+                    .ui
+                    .warn("Flags are ignored when a file is specified");
             }
-            serde_json::from_str(&read(name)?).context("Failed to parse input content")?
+            let text = read(name)?;
+            if self.json {
+                serde_json::from_str(&text).context("Failed to parse input content")?
+            } else {
+                from_file(&text).context("Failed to parse input content")?
+            }
         } else {
             let known = found(context.client.namespace(name, &QueryOptions::new()).await)
                 .context("Error looking up namespace")?;
@@ -220,6 +245,40 @@ impl Verb for NamespaceApply {
     }
 }
 
+/// A namespace as a file in HCL describes it.
+fn from_file(text: &str) -> Result<NamespaceInfo> {
+    let mut described = serde_json::Map::new();
+    for (key, value) in from_hcl(text)? {
+        let name = match key.as_str() {
+            "name" | "description" | "quota" | "meta" | "capabilities" => pascal(&key),
+            "required_extra_claims" | "optional_extra_claims" => pascal(&key),
+            "node_pool_config" => "NodePoolConfiguration".to_owned(),
+            "vault" => "VaultConfiguration".to_owned(),
+            "consul" => "ConsulConfiguration".to_owned(),
+            _ => bail!("unknown key {key:?}"),
+        };
+        let value = match value {
+            Value::Object(block)
+                if !matches!(key.as_str(), "meta") && !name.ends_with("Claims") =>
+            {
+                let inner = block.into_iter().map(|(key, value)| (pascal(&key), value));
+                Value::Object(inner.collect())
+            }
+            other => other,
+        };
+        described.insert(name, value);
+    }
+    Ok(serde_json::from_value(Value::Object(described))?)
+}
+
+fn pascal(key: &str) -> String {
+    let words = key.split('_').map(|word| {
+        let (first, rest) = word.split_at(word.len().min(1));
+        first.to_ascii_uppercase() + rest
+    });
+    words.collect()
+}
+
 /// No flags of its own.
 #[derive(Debug, Args)]
 pub struct NamespaceDelete {}
@@ -240,5 +299,23 @@ impl Verb for NamespaceDelete {
             .ui
             .out(format!("Successfully deleted namespace {name:?}!"));
         Ok(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_describe_namespaces() {
+        let text = "name = \"team\"\ndescription = \"d\"\nmeta { owner_name = \"me\" }\n\
+                    capabilities {\n enabled_task_drivers = [\"raw_exec\"]\n disabled_network_modes = [\"host\"]\n}\n";
+        let namespace = from_file(text).unwrap();
+        let capabilities = namespace.capabilities.unwrap();
+        assert_eq!(namespace.name, "team");
+        assert_eq!(namespace.meta["owner_name"], "me");
+        assert_eq!(capabilities.enabled_task_drivers, ["raw_exec"]);
+        assert_eq!(capabilities.disabled_network_modes, ["host"]);
+        assert!(from_file("nam = \"team\"").is_err());
     }
 }

@@ -8,6 +8,24 @@ pub struct Chunk {
     #[prost(bool, tag = "2")]
     pub fin: bool,
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeyRequest {
+    /// Number of the asking server.
+    #[prost(uint64, tag = "1")]
+    pub server: u64,
+    /// UUIDs of 16 bytes.
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub ids: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeyDelivery {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub id: ::prost::bytes::Bytes,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub key: ::prost::bytes::Bytes,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct KeyReply {}
 /// Generated client implementations.
 pub mod tunnel_client {
     #![allow(
@@ -407,6 +425,51 @@ pub mod server_client {
                 .insert(GrpcMethod::new("nomad.bytes.v1.Server", "Forward"));
             self.inner.streaming(req, path, codec).await
         }
+        /// A server lacks keys that wrap the keyring. They are not in the answer: whoever has them delivers them to the
+        /// address at which the members know that server, so that only members get them.
+        pub async fn request_keys(
+            &mut self,
+            request: impl tonic::IntoRequest<super::KeyRequest>,
+        ) -> std::result::Result<tonic::Response<super::KeyReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/nomad.bytes.v1.Server/RequestKeys",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("nomad.bytes.v1.Server", "RequestKeys"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// A key that the called server asked for.
+        pub async fn deliver_key(
+            &mut self,
+            request: impl tonic::IntoRequest<super::KeyDelivery>,
+        ) -> std::result::Result<tonic::Response<super::KeyReply>, tonic::Status> {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/nomad.bytes.v1.Server/DeliverKey",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("nomad.bytes.v1.Server", "DeliverKey"));
+            self.inner.unary(req, path, codec).await
+        }
     }
 }
 /// Generated server implementations.
@@ -432,6 +495,17 @@ pub mod server_server {
             &self,
             request: tonic::Request<tonic::Streaming<super::Chunk>>,
         ) -> std::result::Result<tonic::Response<Self::ForwardStream>, tonic::Status>;
+        /// A server lacks keys that wrap the keyring. They are not in the answer: whoever has them delivers them to the
+        /// address at which the members know that server, so that only members get them.
+        async fn request_keys(
+            &self,
+            request: tonic::Request<super::KeyRequest>,
+        ) -> std::result::Result<tonic::Response<super::KeyReply>, tonic::Status>;
+        /// A key that the called server asked for.
+        async fn deliver_key(
+            &self,
+            request: tonic::Request<super::KeyDelivery>,
+        ) -> std::result::Result<tonic::Response<super::KeyReply>, tonic::Status>;
     }
     /// Between servers, and from client agents to servers: the caller speaks HTTP/1.1 to the API of the called server.
     #[derive(Debug)]
@@ -550,6 +624,92 @@ pub mod server_server {
                                 max_encoding_message_size,
                             );
                         let res = grpc.streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nomad.bytes.v1.Server/RequestKeys" => {
+                    #[allow(non_camel_case_types)]
+                    struct RequestKeysSvc<T: Server>(pub Arc<T>);
+                    impl<T: Server> tonic::server::UnaryService<super::KeyRequest>
+                    for RequestKeysSvc<T> {
+                        type Response = super::KeyReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::KeyRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Server>::request_keys(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RequestKeysSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/nomad.bytes.v1.Server/DeliverKey" => {
+                    #[allow(non_camel_case_types)]
+                    struct DeliverKeySvc<T: Server>(pub Arc<T>);
+                    impl<T: Server> tonic::server::UnaryService<super::KeyDelivery>
+                    for DeliverKeySvc<T> {
+                        type Response = super::KeyReply;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::KeyDelivery>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Server>::deliver_key(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = DeliverKeySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
                         Ok(res)
                     };
                     Box::pin(fut)

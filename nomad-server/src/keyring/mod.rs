@@ -212,12 +212,7 @@ impl Keyring {
     }
 
     /// Keeps a wrapping key that another server gave: one that the state names, that is missing, and that fits.
-    pub(crate) fn import(
-        &self,
-        state: &State,
-        id: Uuid,
-        bytes: &[u8],
-    ) -> Result<(), KeyringError> {
+    pub(crate) fn import(&self, state: &State, id: Uuid, bytes: &[u8]) -> Result<(), KeyringError> {
         let damaged = || KeyringError::Damaged {
             what: "a root key",
             id,

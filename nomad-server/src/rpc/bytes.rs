@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use futures::Stream;
 use nomad_core::Uuid;
-use nomad_proto::bytes::{Chunk, KeyDelivery, KeyReply, KeyRequest};
 use nomad_proto::bytes::server_server::Server;
 use nomad_proto::bytes::tunnel_server::Tunnel;
+use nomad_proto::bytes::{Chunk, KeyDelivery, KeyReply, KeyRequest};
 use nomad_proto::{TUNNEL_ID_KEY, TunnelIo};
 use tonic::{Request, Response, Status, Streaming};
 
