@@ -10,7 +10,7 @@ use crate::command::Verb;
 use crate::context::{Context, now, usage};
 use crate::format::{self, clock};
 use crate::job_file::JobFileFlags;
-use crate::monitor::monitor_eval;
+use crate::monitor::{follow_work, monitor_eval};
 
 /// Flags of `job run`.
 #[derive(Debug, Args)]
@@ -42,6 +42,12 @@ pub struct JobRun {
     /// Vault namespace of the job's secrets.
     #[arg(long, value_name = "namespace")]
     pub vault_namespace: Option<String>,
+    /// Stay until the job is done, and end with the exit code of its work.
+    #[arg(long)]
+    pub wait: bool,
+    /// With -wait: print what the job's tasks write meanwhile.
+    #[arg(long)]
+    pub logs: bool,
     /// Show whole ids.
     #[arg(long)]
     pub verbose: bool,
@@ -60,6 +66,12 @@ impl Verb for JobRun {
     async fn run(self, context: Context) -> Result<i32> {
         if self.eval_priority != 0 && !(1..=100).contains(&self.eval_priority) {
             return usage("-eval-priority must be between 1 and 100");
+        }
+        if self.logs && !self.wait {
+            return usage("-logs needs -wait");
+        }
+        if self.wait && self.detach {
+            return usage("-wait and -detach exclude each other");
         }
         let mut loaded = self.file.load(context.arg(0))?;
         let job = &mut loaded.job;
@@ -109,7 +121,10 @@ impl Verb for JobRun {
             }
             return Ok(0);
         }
-        let code = monitor_eval(&context, &answer.eval_id, self.verbose).await?;
+        let mut code = monitor_eval(&context, &answer.eval_id, self.verbose).await?;
+        if self.wait && code == 0 {
+            code = follow_work(&context, &id, &options, self.logs).await?;
+        }
         context
             .hint(
                 "View this job",

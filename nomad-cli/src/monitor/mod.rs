@@ -2,9 +2,11 @@
 
 mod deployment;
 mod eval;
+mod work;
 
 pub use self::deployment::monitor_deployment;
 pub use self::eval::monitor_eval;
+pub use self::work::follow_work;
 
 use std::time::Duration;
 
