@@ -75,6 +75,30 @@ impl<'a> Converter<'a> {
         }
     }
 
+    /// A heredoc ends with the first line that is its marker; in a directive hcl-edit would read on behind it.
+    fn refuse_open_directive(&mut self, span: Span, marker: &str) {
+        let text = &self.text[span.start as usize..span.end as usize];
+        let mut lines = text.lines().skip(1).peekable();
+        while let Some(line) = lines.next() {
+            if lines.peek().is_some() && line.trim() == marker {
+                let start = Span {
+                    end: span.start + 2,
+                    ..span
+                };
+                self.diagnostics.push(
+                    Diagnostic::at(
+                        self.sources,
+                        start,
+                        "Unterminated template directive",
+                        "The text ends before the last template directive in it does.",
+                    )
+                    .hint("Close it with %{ endif } or %{ endfor }."),
+                );
+                return;
+            }
+        }
+    }
+
     pub(super) fn body(&mut self, body: &structure::Body) -> Body {
         let mut converted = Body::default();
         for structure in body {
@@ -156,6 +180,7 @@ impl<'a> Converter<'a> {
             Expression::StringTemplate(template) => self.quoted(template),
             Expression::HeredocTemplate(heredoc) => {
                 let flush = self.text[span.start as usize..].starts_with("<<-");
+                self.refuse_open_directive(span, heredoc.delimiter.as_str());
                 Kind::Template(template::parts(self, &heredoc.template, true, flush))
             }
             Expression::Parenthesis(inner) => Kind::Paren(Box::new(self.expr(inner.inner()))),

@@ -3,6 +3,7 @@
 pub(crate) mod ast;
 mod convert;
 mod errors;
+mod heredoc;
 pub(crate) mod json;
 mod limits;
 mod relocate;
@@ -33,7 +34,8 @@ pub(crate) fn parse(sources: &Sources, file: u16) -> (Body, Vec<Diagnostic>) {
     if text.trim_start_matches(' ').starts_with('{') {
         return json::parse(sources, file);
     }
-    if let Some(read) = split::parse(sources, file, &lexemes) {
+    let text = &*heredoc::without_empty(text);
+    if let Some(read) = split::parse(sources, file, text, &lexemes) {
         return read;
     }
     match parse_body(text) {
@@ -42,7 +44,7 @@ pub(crate) fn parse(sources: &Sources, file: u16) -> (Body, Vec<Diagnostic>) {
             let body = converter.body(&body);
             (body, converter.diagnostics)
         }
-        Err(error) => recover(sources, file, &error),
+        Err(error) => recover(sources, file, text, &error),
     }
 }
 
@@ -98,9 +100,9 @@ pub(crate) fn template_at(text: &str, span: Span) -> Option<Vec<ast::Part>> {
 fn recover(
     sources: &Sources,
     file: u16,
+    text: &str,
     first: &hcl_edit::parser::Error,
 ) -> (Body, Vec<Diagnostic>) {
-    let text = sources.text(file);
     let mut body = Body::default();
     let mut diagnostics = Vec::new();
     let lexemes = scan::scan(text);
@@ -238,7 +240,7 @@ mod tests {
             let text = long(group);
             let mut sources = Sources::default();
             let file = sources.add("x", &text);
-            let pieces = split::parse(&sources, file, &OnceCell::new()).expect("split");
+            let pieces = split::parse(&sources, file, &text, &OnceCell::new()).expect("split");
             let mut converter = Converter::new(&sources, file, 0);
             let whole = converter.body(&parse_body(&text).unwrap());
             assert_eq!(format!("{:?}", pieces.0), format!("{whole:?}"), "{group}");
@@ -258,7 +260,7 @@ mod tests {
             let mut sources = Sources::default();
             let file = sources.add("x", &text);
             assert!(
-                split::parse(&sources, file, &OnceCell::new()).is_none(),
+                split::parse(&sources, file, &text, &OnceCell::new()).is_none(),
                 "{group}"
             );
             assert!(!parse(&sources, file).1.is_empty());

@@ -22,13 +22,13 @@ const WHOLE_BELOW: usize = 16 << 10;
 /// About how many bytes one piece has; an item that is longer is a piece of its own, or is split itself.
 const PIECE: usize = 8 << 10;
 
-/// Reads a text in pieces. `None`: it must be read whole.
+/// Reads the text of a source, as it is or with other expressions in the same places, in pieces. `None`: it must be read whole.
 pub(super) fn parse(
     sources: &Sources,
     file: u16,
+    text: &str,
     lexemes: &OnceCell<Vec<Lexeme>>,
 ) -> Option<(Body, Vec<Diagnostic>)> {
-    let text = sources.text(file);
     if text.len() < WHOLE_BELOW {
         return None;
     }
