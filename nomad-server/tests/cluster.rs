@@ -10,10 +10,12 @@ use nomad_core::job::JobType;
 use nomad_core::node::NodeStatus;
 use nomad_core::view::ClusterView as _;
 use nomad_proto::node::{error, node_down};
-use nomad_server::ops::RegisterJob;
+use nomad_server::keyring::Items;
+use nomad_server::ops::{RegisterJob, WriteVariable};
 use nomad_server::{ServerError, Storage};
 use nomad_state::WatchKey;
 use nomad_state::table::Table;
+use nomad_state::variable::VariableKey;
 use support::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -228,4 +230,34 @@ async fn servers_join_and_leadership_is_handed_over() {
     for server in servers {
         server.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_server_opens_variables_and_the_next_leader_seals_them() {
+    let mut servers = start(3).await;
+    let first = leader(&servers).await;
+    let write = |value: &str| WriteVariable {
+        key: VariableKey::new("default", "app"),
+        items: Items([("k".to_owned(), value.to_owned())].into()),
+        ..WriteVariable::default()
+    };
+    let reply = servers[first].server.write_variable(write("one")).await;
+    let index = reply.unwrap().index;
+    for server in &servers {
+        assert_eq!(opened(server, index).await.0["k"], "one");
+    }
+    servers.remove(first).stop().await;
+    let next = leader(&servers).await;
+    let reply = servers[next].server.write_variable(write("two")).await;
+    let index = reply.unwrap().index;
+    for server in &servers {
+        assert_eq!(opened(server, index).await.0["k"], "two");
+    }
+}
+
+/// The items of the Variable as that server reads them once it has the write.
+async fn opened(server: &TestServer, index: u64) -> Items {
+    let state = server.server.wait_for_index(index).await.unwrap();
+    let row = state.variable(&VariableKey::new("default", "app")).unwrap();
+    server.server.open_variable(&state, row).await.unwrap()
 }

@@ -110,6 +110,12 @@ pub(super) fn find(
         "node_pools" => names(&mut state.node_pools().map(|pool| pool.name.clone())),
         "namespaces" => names(&mut state.namespaces().map(|namespace| namespace.name.clone())),
         "scaling_policy" => names(&mut state.scaling_policies().map(|policy| policy.id.clone())),
+        "vars" => names(
+            &mut state
+                .variables()
+                .filter(|row| in_namespace(options, &row.key.namespace))
+                .map(|row| row.key.path.clone()),
+        ),
         "allocs" => state
             .allocs_by_prefix(prefix)
             .into_iter()

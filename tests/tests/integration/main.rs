@@ -6,6 +6,7 @@ mod jobs;
 mod restarts;
 mod tasks;
 mod templates;
+mod variables;
 
 /// The program under test, or the end of a test that cannot run without it.
 macro_rules! binary {
