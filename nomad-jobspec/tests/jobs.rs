@@ -319,6 +319,36 @@ job "x" {
 }
 
 #[test]
+fn types_in_json_are_texts() {
+    let text = r#"{"variable": {"n": {"type": "number", "default": "2"}, "l": {"type": "list(string)", "default": [1]}},
+        "job": {"x": {"priority": "${var.n}", "region": "${var.l[0]}"}}}"#;
+    let job = job(text);
+    assert_eq!((&job["Priority"], &job["Region"]), (&json!(2), &json!("1")));
+    let native = mistakes("variable \"n\" {\n  type = \"number\"\n  default = 1\n}\n");
+    assert!(native.iter().any(|it| it.detail.contains("without quotes")));
+}
+
+#[test]
+fn heredocs_end_with_their_marker() {
+    let text = "job \"x\" {\n  meta {\n    a = <<EOT\nEOT\n    b = <<-EOT\n      text\n    EOT\n    c = yamldecode(\"2020-1-2\")\n  }\n}\n";
+    assert_eq!(
+        job(text)["Meta"],
+        json!({ "a": "", "b": "text\n", "c": "2020-01-02T00:00:00Z" })
+    );
+    for (text, words) in [
+        (
+            "job \"x\" {\n  region = <<EOT\n%{ if true }\nEOT\n  namespace = <<EOT\n%{ endif }\nEOT\n}\n",
+            "Unterminated template directive",
+        ),
+        ("job \"x\" {\n  region = 1\r\r\n}\n", "Invalid character"),
+        ("job \"x\ny\" {\n}\n", "Invalid multi-line string"),
+    ] {
+        let said = first_line(text);
+        assert!(said.contains(words), "{words}: {said}");
+    }
+}
+
+#[test]
 fn json_says_the_same_as_native_syntax() {
     let native = job(r#"
 variable "n" {

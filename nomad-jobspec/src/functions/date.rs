@@ -80,6 +80,11 @@ const fn month_days(year: i64, month: u32) -> u32 {
     }
 }
 
+/// Whether a text is a date and time as RFC 3339 has it.
+pub(super) fn is_timestamp(text: &str) -> bool {
+    DateTime::parse(text).is_some()
+}
+
 impl DateTime {
     fn parse(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();

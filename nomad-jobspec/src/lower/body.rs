@@ -67,6 +67,11 @@ impl<'e> Reader<'e> {
         self.labels.get(at).map_or("", |label| &label.text)
     }
 
+    /// Whether the body is written in JSON.
+    pub(crate) fn is_json(&self) -> bool {
+        !self.body.properties.is_empty()
+    }
+
     /// The place of a label, or of the block.
     pub(crate) fn label_span(&self, at: usize) -> Span {
         self.labels.get(at).map_or(self.header, |label| label.span)

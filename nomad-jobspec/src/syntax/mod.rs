@@ -34,6 +34,9 @@ pub(crate) fn parse(sources: &Sources, file: u16) -> (Body, Vec<Diagnostic>) {
     if text.trim_start_matches(' ').starts_with('{') {
         return json::parse(sources, file);
     }
+    if let Some(diagnostic) = lone_carriage_return(sources, file, &lexemes) {
+        return (Body::default(), vec![diagnostic]);
+    }
     let text = &*heredoc::without_empty(text);
     if let Some(read) = split::parse(sources, file, text, &lexemes) {
         return read;
@@ -46,6 +49,44 @@ pub(crate) fn parse(sources: &Sources, file: u16) -> (Body, Vec<Diagnostic>) {
         }
         Err(error) => recover(sources, file, text, &error),
     }
+}
+
+/// A carriage return that ends no line is no blank, which hcl-edit takes it for.
+fn lone_carriage_return(
+    sources: &Sources,
+    file: u16,
+    lexemes: &OnceCell<Vec<Lexeme>>,
+) -> Option<Diagnostic> {
+    let text = sources.text(file);
+    let bytes = text.as_bytes();
+    let mut returns = text.match_indices('\r');
+    if returns.all(|(at, _)| bytes.get(at + 1) == Some(&b'\n')) {
+        return None;
+    }
+    let lexemes = lexemes.get_or_init(|| scan::scan(text));
+    let found = lexemes
+        .iter()
+        .find(|lexeme| lexeme.token == Token::Invalid && bytes.get(lexeme.start) == Some(&b'\r'))?;
+    let span = Span {
+        file,
+        start: found.start as u32,
+        end: found.end as u32,
+    };
+    Some(Diagnostic::at(
+        sources,
+        span,
+        "Invalid character",
+        "A carriage return stands only at the end of a line, before the line feed.",
+    ))
+}
+
+/// Reads an expression that stands elsewhere; every place in it becomes `span`.
+pub(crate) fn expression_at(text: &str, span: Span) -> Option<Expr> {
+    let mut sources = Sources::default();
+    let file = sources.add("", text);
+    let mut expr = parse_expression(&sources, file).ok()?;
+    relocate::expr(&mut expr, span);
+    Some(expr)
 }
 
 /// Reads one expression, which is the whole source.

@@ -29,7 +29,8 @@ pub(super) fn part(part: &mut Part, span: Span) {
     }
 }
 
-fn expr(target: &mut Expr, span: Span) {
+/// Sets the places in an expression.
+pub(super) fn expr(target: &mut Expr, span: Span) {
     target.span = span;
     match &mut target.kind {
         Kind::Literal(_) => {}

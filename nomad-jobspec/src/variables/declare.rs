@@ -9,6 +9,7 @@ use crate::expr::{Evaluator, Failed, Scope};
 use crate::lower::body::Reader;
 use crate::source::Span;
 use crate::syntax::ast::{Attribute, Body, Expr, Kind};
+use crate::syntax::expression_at;
 use crate::syntax::scan::{is_identifier_continue, is_identifier_start};
 use crate::value::{Type, Value, convert};
 
@@ -104,9 +105,17 @@ fn is_name(name: &str) -> bool {
 
 fn read(evaluator: &Evaluator<'_>, name: &str, block: &mut Reader<'_>, span: Span) -> Declaration {
     block.string("description");
-    let wanted = block
-        .attribute("type")
-        .and_then(|attribute| type_expr(evaluator, &attribute.value, false).ok());
+    let wanted = block.attribute("type").and_then(|attribute| {
+        let value = &attribute.value;
+        // In JSON a type is the text of one.
+        let inner = match &value.kind {
+            Kind::Literal(Value::String(text)) if block.is_json() => {
+                expression_at(text, value.span)
+            }
+            _ => None,
+        };
+        type_expr(evaluator, inner.as_ref().unwrap_or(value), false).ok()
+    });
     let default = block.attribute("default").and_then(|attribute| {
         let value = constant(evaluator, &attribute.value).ok()?;
         match &wanted {

@@ -7,7 +7,7 @@ locals {
     trimprefix("abc", "a"), trimspace("  a "), trimsuffix("abc", "c"), upper("abc"),
     chunklist([1, 2, 3], 2), coalesce("", "a"), coalescelist([], [1]), compact(["a", ""]), concat([1], [2]),
     contains(["a"], "a"), distinct([1, 1, 2]), element([1, 2], 5), flatten([[1], [2, [3]]]), index(["a", "b"], 1),
-    keys({ b = 1, a = 2 }), length("abc"), lookup({ a = 1 }, "b", 2), merge({ a = 1 }, { b = 2 }), range(3), range(1, 9, 2),
+    keys({ b = 1, a = 2 }), length(["abc"]), lookup({ a = 1 }, "b", 2), merge({ a = 1 }, { b = 2 }), range(3), range(1, 9, 2),
     setintersection(["a"], ["a", "b"]), setproduct(["a"], ["b", "c"]), setunion(["a"], ["b"]), slice([1, 2, 3], 1, 2),
     sort(["b", "a"]), values({ a = 1 }), zipmap(["a"], [1]),
     base64decode("aGk="), base64encode("hi"), csvdecode("a,b\n1,2\n"), jsondecode("{\"a\": [1, null]}"),

@@ -3,7 +3,7 @@ variable "image" {
   default     = "web:1"
   description = "what to run"
   validation {
-    condition     = length(var.image) > 2 && can(convert(var.image, string))
+    condition     = strlen(var.image) > 2
     error_message = "An image is needed."
   }
 }

@@ -682,7 +682,44 @@ fn fold(lines: &[&str]) -> String {
     text
 }
 
-/// A plain scalar by the core schema.
+/// A plain date, or date and time, as RFC 3339 has it and without parts of a second.
+fn timestamp(text: &str) -> Option<String> {
+    let short = |part: &str| {
+        (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let (date, time) = match text.find(['T', 't', ' ']) {
+        Some(at) => (&text[..at], Some(&text[at..])),
+        None => (text, None),
+    };
+    let [year, month, day] = date.split('-').collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    if year.len() != 4 || !short(month) || !short(day) {
+        return None;
+    }
+    let (clock, zone) = match time {
+        None => ("0:0:0", "Z"),
+        Some(time) if time.starts_with(' ') => (&time[1..], "Z"),
+        Some(time) => {
+            let at = time.find(['Z', '+', '-'])?;
+            (&time[1..at], &time[at..])
+        }
+    };
+    let [hour, minute, second] = clock.split(':').collect::<Vec<_>>()[..] else {
+        return None;
+    };
+    let (second, fraction) = second.split_once('.').unwrap_or((second, "0"));
+    if ![hour, minute, second].into_iter().all(short)
+        || !fraction.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return None;
+    }
+    let zone = if zone == "+00:00" { "Z" } else { zone };
+    let whole = format!("{year}-{month:0>2}-{day:0>2}T{hour:0>2}:{minute:0>2}:{second:0>2}{zone}");
+    crate::functions::date::is_timestamp(&whole).then_some(whole)
+}
+
+/// A plain scalar by the core schema, with dates as texts.
 fn plain(text: &str) -> Value {
     match text {
         "" | "~" | "null" | "Null" | "NULL" => return Value::Null,
@@ -705,6 +742,9 @@ fn plain(text: &str) -> Value {
         && let Some(number) = Number::parse(text.strip_suffix('.').unwrap_or(text))
     {
         return Value::Number(number);
+    }
+    if let Some(timestamp) = timestamp(text) {
+        return Value::from(timestamp);
     }
     Value::from(text)
 }
