@@ -100,7 +100,7 @@ impl PlanResult {
 pub struct PlanAnnotations {
     #[serde(rename = "DesiredTGUpdates", with = "wire::null_if_empty")]
     pub desired_tg_updates: BTreeMap<String, DesiredUpdates>,
-    /// Ids of what would be preempted; the API shows list stubs.
+    /// What would be preempted, as the API lists allocations.
     #[serde(with = "wire::null_if_empty")]
     pub preempted_allocs: Vec<serde_json::Value>,
 }

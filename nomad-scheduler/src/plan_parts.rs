@@ -142,23 +142,48 @@ pub(crate) fn index_of(name: &str) -> Option<u64> {
 
 /// Notes what the plan does per group: for the evaluation, and in the plan where it asks for that.
 pub(crate) fn annotate(
+    input: &Input<'_>,
     plan: &mut Plan,
     finish: &mut Finish,
     desired: BTreeMap<String, DesiredUpdates>,
-    in_plan: bool,
 ) {
     let preempted_allocs = plan
         .node_preemptions
         .values()
         .flatten()
-        .map(|preemption| preemption.alloc_id.to_string().into())
+        .filter_map(|preemption| input.view.alloc(preemption.alloc_id))
+        .map(|victim| stub(victim))
         .collect();
     let annotations = Arc::new(PlanAnnotations {
         desired_tg_updates: desired,
         preempted_allocs,
     });
-    if in_plan {
+    if input.eval.annotate_plan {
         plan.annotations = Some(Arc::clone(&annotations));
     }
     finish.annotations = Some(annotations);
+}
+
+/// A victim as lists of allocations show it.
+fn stub(alloc: &Allocation) -> serde_json::Value {
+    serde_json::json!({
+        "ID": alloc.id.to_string(),
+        "EvalID": alloc.eval_id.map(|eval| eval.to_string()).unwrap_or_default(),
+        "Name": alloc.name,
+        "Namespace": alloc.namespace.to_string(),
+        "NodeID": alloc.node_id.to_string(),
+        "NodeName": alloc.node_name,
+        "JobID": alloc.job_id.to_string(),
+        "JobType": alloc.job.as_ref().map_or("", |job| job.job_type.as_str()),
+        "JobVersion": alloc.job_version,
+        "TaskGroup": alloc.task_group,
+        "DesiredStatus": alloc.desired_status.to_string(),
+        "DesiredDescription": alloc.desired_description,
+        "ClientStatus": alloc.client_status.to_string(),
+        "ClientDescription": alloc.client_description,
+        "CreateIndex": alloc.create_index,
+        "ModifyIndex": alloc.modify_index,
+        "CreateTime": alloc.create_time.0,
+        "ModifyTime": alloc.modify_time.0,
+    })
 }

@@ -115,35 +115,36 @@ pub(crate) fn follow(columns: &mut NodeColumns, state: &State, applied: &nomad_s
     columns.update(state, &changes);
 }
 
-/// Works evaluations off, one by one; how many allocations were placed.
+/// Works evaluations off, one by one, as a worker does: what is to be said of the evaluation goes with its plan. How
+/// many allocations were placed.
 pub(crate) fn drain(log: &mut Log, columns: &mut NodeColumns, evals: Vec<Evaluation>) -> usize {
     let mut ids = Ids::default();
     let mut placed = 0;
     for eval in evals {
         let mut attempt = Attempt::new(eval);
-        loop {
-            let state = log.store.snapshot();
+        let mut plans = Vec::new();
+        let state = log.store.snapshot();
+        let writes = loop {
             match attempt.next(&state, Some(columns), NOW, 7, &mut ids) {
                 Step::Submit(submission) => {
                     let result = whole(&submission.plan);
                     placed += result.node_allocation.values().map(Vec::len).sum::<usize>();
                     attempt.plan_applied(&result);
-                    let plan = applied(submission.plan, submission.create);
-                    let done = log.write(nomad_state::command::PlanResults {
-                        plans: vec![plan],
-                        now: NOW,
-                    });
-                    follow(columns, &log.store.snapshot(), &done);
+                    plans.push(applied(submission.plan, submission.create));
                 }
-                Step::Done(writes) => {
-                    let mut evals = writes.create;
-                    evals.push(writes.update);
-                    let done = log.write(EvalUpsert { evals, now: NOW });
-                    follow(columns, &log.store.snapshot(), &done);
-                    break;
-                }
+                Step::Done(writes) => break writes,
             }
-        }
+        };
+        let mut evals = writes.create;
+        evals.push(writes.update);
+        let done = match plans.last_mut() {
+            Some(plan) => {
+                plan.evals.extend(evals);
+                log.write(nomad_state::command::PlanResults { plans, now: NOW })
+            }
+            None => log.write(EvalUpsert { evals, now: NOW }),
+        };
+        follow(columns, &log.store.snapshot(), &done);
     }
     placed
 }
@@ -173,12 +174,30 @@ pub(crate) fn run() {
     }
     let evals = queue(&mut log, 0, EVALS);
     let mut columns = NodeColumns::from_view(&log.store.snapshot());
-    let began = Instant::now();
+    let (began, cpu) = (Instant::now(), cpu_seconds());
     let placed = drain(&mut log, &mut columns, evals);
-    let took = began.elapsed();
+    let (took, cpu) = (began.elapsed(), cpu_seconds() - cpu);
     assert_eq!(placed, EVALS * COUNT, "there is room for everything");
     println!(
         "bench: {EVALS} pending evaluations of {COUNT} placements, {NODES} nodes, one worker = {:.0} placements/s >= {BAR}",
         placed as f64 / took.as_secs_f64()
     );
+    println!(
+        "bench: the same by CPU time = {:.0} placements/s",
+        placed as f64 / cpu
+    );
+}
+
+/// CPU time of this process: unlike the clock, it does not care who else is using the machine.
+pub(crate) fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // After the name, which may hold anything but a closing bracket at its end.
+    let fields = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: f64 = fields
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .filter_map(|ticks| ticks.parse::<f64>().ok())
+        .sum();
+    ticks / 100.0
 }

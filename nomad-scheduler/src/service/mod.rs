@@ -147,7 +147,7 @@ pub(crate) fn schedule(
             built.stack.keep();
         }
     }
-    annotate(&mut plan, &mut finish, desired, input.eval.annotate_plan);
+    annotate(input, &mut plan, &mut finish, desired);
     Outcome {
         plan: (!plan.is_no_op()).then_some(plan),
         finish,

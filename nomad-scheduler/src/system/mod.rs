@@ -109,7 +109,7 @@ pub(crate) fn schedule(
         finish.queued_allocations = build.queued;
         finish.failed_tg_allocs = build.failed;
     }
-    annotate(&mut plan, &mut finish, desired, input.eval.annotate_plan);
+    annotate(input, &mut plan, &mut finish, desired);
     Outcome {
         plan: (!plan.is_no_op()).then_some(plan),
         finish,
