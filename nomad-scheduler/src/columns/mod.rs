@@ -87,6 +87,30 @@ fn tie(node: NodeId) -> u64 {
     number(low).rotate_left(17) ^ number(high)
 }
 
+/// Whether a node that was written says the same as before to everything that rankings read: events, times and links
+/// change often, and are no reason to begin anew.
+fn is_same(old: &Node, new: &Node) -> bool {
+    let drivers = |node: &Node| -> Vec<String> {
+        node.drivers
+            .iter()
+            .filter(|(_, info)| info.detected && info.healthy)
+            .map(|(name, _)| name.clone())
+            .collect()
+    };
+    old.is_ready() == new.is_ready()
+        && old.name == new.name
+        && old.datacenter == new.datacenter
+        && old.node_pool == new.node_pool
+        && old.node_class == new.node_class
+        && old.computed_class == new.computed_class
+        && old.attributes == new.attributes
+        && old.meta == new.meta
+        && old.node_resources == new.node_resources
+        && old.reserved_resources == new.reserved_resources
+        && old.node_max_allocs == new.node_max_allocs
+        && drivers(old) == drivers(new)
+}
+
 impl NodeColumns {
     /// Reads a whole view.
     pub fn from_view(view: &dyn ClusterView) -> Self {
@@ -106,16 +130,21 @@ impl NodeColumns {
     /// Follows the state to the index of `view`; `changes` is everything that was written since [`Self::index`].
     pub fn update(&mut self, view: &dyn ClusterView, changes: &ColumnChanges) {
         let changed: BTreeSet<NodeId> = changes.nodes.iter().copied().collect();
-        if !changed.is_empty() {
-            self.forget();
-        }
         for id in &changed {
             match view.node(*id) {
                 Some(node) => {
+                    let old = self.slot(*id).map(|slot| Arc::clone(self.row(slot)));
+                    if old.is_none_or(|old| !is_same(&old, node)) {
+                        self.forget();
+                    }
                     let slot = self.write_node(node);
                     self.recount(view, slot);
+                    self.changed.push(slot);
                 }
-                None => self.remove_node(*id),
+                None => {
+                    self.forget();
+                    self.remove_node(*id);
+                }
             }
         }
         for (old, new) in &changes.allocs {

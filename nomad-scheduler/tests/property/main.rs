@@ -216,10 +216,14 @@ impl History {
     fn flip_node(&mut self) {
         let nodes: Vec<Arc<Node>> = self.view.nodes().cloned().collect();
         let mut node = Node::clone(self.dice.pick::<Arc<Node>>(&nodes));
-        node.status = match node.status {
-            NodeStatus::Ready => NodeStatus::Down,
-            _ => NodeStatus::Ready,
-        };
+        node.status_updated_at += 1;
+        // Sometimes a node is written without anything that matters.
+        if self.dice.chance(70) {
+            node.status = match node.status {
+                NodeStatus::Ready => NodeStatus::Down,
+                _ => NodeStatus::Ready,
+            };
+        }
         self.write_node(node);
     }
 
