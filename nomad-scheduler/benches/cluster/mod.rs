@@ -6,7 +6,7 @@ use nomad_core::ids::{EvalId, IdSource, NodeId, Uuid};
 use nomad_core::job::{Constraint, Job, Resources, Spread, Task, TaskGroup};
 use nomad_core::memory_view::MemoryView;
 use nomad_core::node::{DriverInfo, Node, NodeStatus};
-use nomad_scheduler::{Outcome, computed_class};
+use nomad_scheduler::computed_class;
 
 pub(crate) const NOW: Timestamp = Timestamp::from_secs(1_800_000_000);
 
@@ -135,12 +135,4 @@ impl Cluster {
         view.put_job(job);
         Self { view, eval }
     }
-}
-
-/// How many allocations an outcome places.
-pub(crate) fn placed(outcome: &Outcome) -> usize {
-    outcome
-        .plan
-        .as_ref()
-        .map_or(0, |plan| plan.node_allocation.values().map(Vec::len).sum())
 }

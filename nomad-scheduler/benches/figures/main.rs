@@ -16,9 +16,9 @@ mod large;
 mod picture;
 
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use nomad_scheduler::{Input, NodeColumns, schedule};
+use nomad_scheduler::{Input, NodeColumns, Outcome, schedule};
 
 use self::cluster::{Cluster, Ids, NOW};
 
@@ -53,30 +53,43 @@ fn main() {
     }
 }
 
-/// One evaluation from the snapshot to the plan, always from the same untouched state: the median time.
+/// One evaluation from the snapshot to the plan, always from the same untouched state: the CPU times of 15 rounds,
+/// ascending. An evaluation is one thread that waits for nothing, so on an idle machine that is the time on the clock; on
+/// a busy one it does not count who else was there.
 ///
 /// What earlier evaluations left beside the columns is forgotten before each, so every one begins cold.
-pub(crate) fn one_evaluation(cluster: &Cluster, columns: &NodeColumns) -> Duration {
-    const ROUNDS: usize = 15;
-    let mut times: Vec<Duration> = (0..ROUNDS)
-        .map(|_| {
-            columns.forget();
-            let began = Instant::now();
-            let input = Input {
-                view: &cluster.view,
-                columns: Some(columns),
-                eval: &cluster.eval,
-                now: NOW,
-                seed: 7,
-            };
-            let outcome = schedule(black_box(&input), &mut Ids::default());
-            let took = began.elapsed();
-            assert!(black_box(outcome).is_ok_and(|outcome| cluster::placed(&outcome) > 0));
-            took
-        })
-        .collect();
+pub(crate) fn one_evaluation(cluster: &Cluster, columns: &NodeColumns) -> [Duration; 15] {
+    let mut times = [Duration::ZERO; 15];
+    for time in &mut times {
+        columns.forget();
+        let began = cpu_time();
+        let input = Input {
+            view: &cluster.view,
+            columns: Some(columns),
+            eval: &cluster.eval,
+            now: NOW,
+            seed: 7,
+        };
+        let outcome = schedule(black_box(&input), &mut Ids::default());
+        *time = cpu_time().saturating_sub(began);
+        assert!(black_box(outcome).is_ok_and(|outcome| placed(&outcome) > 0));
+    }
     times.sort_unstable();
-    times[ROUNDS / 2]
+    times
+}
+
+/// CPU time of this thread.
+pub(crate) fn cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// How many allocations an outcome places.
+pub(crate) fn placed(outcome: &Outcome) -> usize {
+    outcome
+        .plan
+        .as_ref()
+        .map_or(0, |plan| plan.node_allocation.values().map(Vec::len).sum())
 }
 
 pub(crate) fn ms(time: Duration) -> f64 {
@@ -88,8 +101,9 @@ fn table() {
         for (with_spread, bar) in [(false, plain), (true, spread)] {
             let cluster = Cluster::new(nodes, racks, allocs, with_spread);
             let columns = NodeColumns::from_view(&cluster.view);
-            let took = ms(one_evaluation(&cluster, &columns));
+            let took = ms(one_evaluation(&cluster, &columns)[7]);
             let kind = if with_spread { "spread" } else { "no spread" };
+            // The median of 15.
             println!(
                 "bench: {nodes} nodes, {racks} racks, {allocs} allocations, {kind} = {took:.3} ms <= {bar}"
             );
