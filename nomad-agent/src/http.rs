@@ -11,12 +11,12 @@ use http::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use nomad_api::backend::Backend;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
+use crate::forward::{Api, Via};
 use crate::telemetry::endpoints::Endpoint;
 
 /// A client that does not send its request's head in this time is cut off.
@@ -72,7 +72,7 @@ impl Drop for Counted {
 /// Accepts connections until it is stopped.
 pub(crate) async fn serve(
     listener: TcpListener,
-    backend: Arc<dyn Backend>,
+    api: Arc<Api>,
     limit: u32,
     stop: CancellationToken,
 ) {
@@ -84,9 +84,9 @@ pub(crate) async fn serve(
         };
         match accepted {
             Ok((stream, address)) => {
-                let backend = Arc::clone(&backend);
+                let api = Arc::clone(&api);
                 let connections = Arc::clone(&connections);
-                tokio::spawn(connection(stream, address, backend, connections, limit));
+                tokio::spawn(connection(stream, address, api, connections, limit));
             }
             Err(error) => {
                 // Out of file descriptors, most likely: others must end before it makes sense to try again.
@@ -100,7 +100,7 @@ pub(crate) async fn serve(
 async fn connection(
     mut stream: TcpStream,
     address: SocketAddr,
-    backend: Arc<dyn Backend>,
+    api: Arc<Api>,
     connections: Arc<Connections>,
     limit: u32,
 ) {
@@ -109,19 +109,19 @@ async fn connection(
         return;
     };
     let _ = stream.set_nodelay(true);
-    speak(stream, backend).await;
+    speak(stream, api, Via::Http).await;
 }
 
 /// Speaks HTTP/1.1 on a byte stream until it ends.
-pub(crate) async fn speak<I>(io: I, backend: Arc<dyn Backend>)
+pub(crate) async fn speak<I>(io: I, api: Arc<Api>, via: Via)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(move |request: Request<Incoming>| {
-        let backend = Arc::clone(&backend);
+        let api = Arc::clone(&api);
         async move {
             let timer = Endpoint::of(request.method(), request.uri()).map(Endpoint::begin);
-            let answer = nomad_api::routes::handle(backend, request.map(Body::new)).await;
+            let answer = api.handle(request.map(Body::new), via).await;
             drop(timer);
             Ok::<_, Infallible>(answer)
         }

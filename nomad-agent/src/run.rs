@@ -66,23 +66,29 @@ async fn agent(config: Config, warnings: Vec<String>) -> anyhow::Result<i32> {
         banner::print(&[format!("==> {warning}")]);
     }
     logs::start(&config)?;
-    let agent = Agent::start(Arc::clone(&config)).await?;
+    let mut agent = Agent::start(Arc::clone(&config)).await?;
     let shown = |addresses: &crate::backend::Addresses| Shown {
         http: addresses.http.clone(),
         rpc: addresses.rpc.clone(),
         serf: addresses.serf.clone(),
     };
-    let id = agent.server_id();
+    let id = agent.id();
     banner::print(&banner::lines(
         &config,
         &shown(&agent.bind),
         &shown(&agent.advertise),
-        Some(&id),
+        id.as_deref(),
     ));
     let (name, graceful) = loop {
         tokio::select! {
             _ = interrupt.recv() => break ("interrupt", config.leave_on_interrupt),
             _ = terminate.recv() => break ("terminated", config.leave_on_terminate),
+            reason = agent.failed() => {
+                tracing::error!(reason, "the agent cannot go on");
+                banner::print(&[format!("==> {reason}")]);
+                agent.stop().await;
+                return Ok(1);
+            }
             _ = hangup.recv() => {
                 banner::print(&["==> Caught signal: hangup".to_owned(), "==> Reloading configuration...".to_owned()]);
                 tracing::warn!("nothing of the configuration can be changed without a restart yet");
@@ -93,8 +99,14 @@ async fn agent(config: Config, warnings: Vec<String>) -> anyhow::Result<i32> {
     if graceful {
         banner::print(&["==> Gracefully shutting down agent...".to_owned()]);
     }
+    let going = async {
+        if graceful {
+            agent.leave().await;
+        }
+        agent.stop().await;
+    };
     tokio::select! {
-        stopped = tokio::time::timeout(LEAVE_TIMEOUT, agent.stop()) => {
+        stopped = tokio::time::timeout(LEAVE_TIMEOUT, going) => {
             Ok(i32::from(!graceful || stopped.is_err()))
         }
         _ = interrupt.recv() => Ok(1),

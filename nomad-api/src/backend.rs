@@ -251,8 +251,8 @@ pub trait Backend: Send + Sync + 'static {
     ) -> ApiResult<SchedulerSetResponse>;
     async fn garbage_collect(&self) -> ApiResult<()>;
     async fn reconcile_summaries(&self) -> ApiResult<()>;
-    fn members(&self) -> ServerMembersResponse;
-    fn raft_configuration(&self) -> RaftConfiguration;
+    async fn members(&self) -> ApiResult<ServerMembersResponse>;
+    async fn raft_configuration(&self) -> ApiResult<RaftConfiguration>;
     /// How the consensus group stands, as this server knows it.
     async fn autopilot_health(&self) -> ApiResult<AutopilotHealth>;
     /// A whole snapshot archive.

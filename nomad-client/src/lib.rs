@@ -37,6 +37,6 @@ pub use client::{
     StartError,
 };
 pub use config::ClientConfig;
-pub use conn::{Connector, LocalApi, PlainConnector};
+pub use conn::{Connector, LocalApi, NoServer, PlainConnector};
 pub use host_stats::{HostCpu, HostDisk, HostMemory, HostStats};
 pub use runner::{AllocUsage, CommandError};

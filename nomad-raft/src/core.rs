@@ -117,6 +117,9 @@ impl Core {
             // Alone it campaigns as soon as it can, never by time.
             self.campaign_if_alone();
         } else {
+            if self.installing() {
+                self.raw.raft.election_elapsed = 0;
+            }
             let fired = self.raw.tick();
             if fired && self.raw.raft.state != StateRole::Leader {
                 self.attempts += 1;
@@ -152,6 +155,8 @@ impl Core {
             {
                 return Ok(());
             }
+            // The leader asks again, or gives up handing over.
+            MessageType::MsgTimeoutNow if self.installing() => return Ok(()),
             MessageType::MsgHeartbeat => {
                 self.check_not_lost(message.commit, message.term, from)?;
             }
@@ -170,6 +175,12 @@ impl Core {
             Ok(()) | Err(raft::Error::StepPeerNotFound | raft::Error::ProposalDropped) => Ok(()),
             Err(error) => Err(CoreError::BadMessage(error.to_string())),
         }
+    }
+
+    /// Whether a snapshot is in the log whose state the state machine has not taken yet. No election may begin until
+    /// then: raft-rs looks for membership changes among the entries that are not applied, and these are gone.
+    fn installing(&self) -> bool {
+        self.raw.raft.raft_log.applied < self.raw.store().base().index
     }
 
     /// A leader's heartbeat names an index that this server acknowledged. When the log does not reach it, acknowledged

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use nomad_raft::{ApplyError, Committed, SnapshotWrite, StateMachine};
-use nomad_state::{Applied, Command, State, Store};
+use nomad_state::{Applied, Command, Reply, State, Store};
 
 use crate::feed::{Feed, FeedItem};
 use crate::node::registry::Sessions;
@@ -56,6 +56,19 @@ impl StateMachine for Fsm {
             .filter_map(|result| result.as_ref().ok())
             .map(|applied| Arc::clone(&applied.changes))
             .collect();
+        let restored = results
+            .iter()
+            .any(|result| matches!(result, Ok(applied) if applied.reply == Reply::Restored));
+        if restored {
+            // What was said to nodes and heard of them belongs to the state that is gone: they begin anew.
+            self.sessions.close_all();
+            self.feed.send(FeedItem {
+                state: self.store.snapshot(),
+                changes: None,
+            });
+            outputs.extend(results);
+            return Ok(());
+        }
         // Nodes first: what they are to run should not wait for anything else.
         for change in changes.iter() {
             self.sessions.notify(change);

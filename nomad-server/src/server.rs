@@ -333,6 +333,12 @@ impl Server {
         self.inner.leader_here()?.stats().await
     }
 
+    /// The members of the cluster as this server knows them.
+    pub fn known_servers(&self) -> Vec<nomad_raft::PeerInfo> {
+        let all = self.inner.peers.all();
+        all.into_iter().map(|(_, info)| info).collect()
+    }
+
     /// How many nodes are connected to this server.
     pub fn connected_nodes(&self) -> usize {
         self.inner.sessions.len()

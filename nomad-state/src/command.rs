@@ -210,6 +210,16 @@ commands! {
     73 RootKeyStateSet { id: Uuid, state: RootKeyState },
     /// A root key is deleted.
     74 RootKeyDelete { id: Uuid, force: bool },
+    /// A part of a snapshot that an operator puts in place of the state; the last one makes it so.
+    61 SnapshotChunk {
+        /// Tells one restore from another.
+        id: String,
+        /// Counts from 0; the first one begins the restore anew.
+        number: u32,
+        last: bool,
+        /// At most [`MAX_CHUNK_BYTES`](crate::MAX_CHUNK_BYTES).
+        data: serde_bytes::ByteBuf,
+    },
 }
 
 /// Version of every body so far; a changed meaning gets a new number, added fields do not.

@@ -27,7 +27,7 @@ mod store;
 mod tables;
 mod watch;
 
-pub use self::apply::{Applied, ApplyError, Reply};
+pub use self::apply::{Applied, ApplyError, MAX_CHUNK_BYTES, MAX_RESTORE_BYTES, Reply};
 pub use self::command::{Command, CommandError};
 pub use self::events::{Event, EventBatch, EventBuffer, EventPayload, EventRead};
 pub use self::snapshot::SnapshotError;

@@ -19,6 +19,7 @@ use nomad_core::{JobKey, Timestamp};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::apply::Restoring;
 use crate::command::{JobSubmission, NamespaceRow, ScalingEvent};
 use crate::state::State;
 use crate::table::{TABLE_COUNT, Table};
@@ -63,7 +64,7 @@ macro_rules! kinds {
 kinds! {
     META = 1, JOB = 2, VERSIONS = 3, SUMMARY = 4, SUBMISSION = 5, NODE = 6, NODE_POOL = 7, EVAL = 8, ALLOC = 9,
     DEPLOYMENT = 10, SCALING_POLICY = 11, SCALING_EVENTS = 12, PERIODIC_LAUNCH = 13, SCHEDULER_CONFIG = 14,
-    NAMESPACE = 15, VARIABLE = 16, ROOT_KEY = 17, END = 255,
+    NAMESPACE = 15, VARIABLE = 16, ROOT_KEY = 17, RESTORING = 18, END = 255,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -71,6 +72,16 @@ struct Meta {
     index: u64,
     table_index: BTreeMap<Table, u64>,
     cluster_id: Option<String>,
+    #[serde(default)]
+    index_offset: u64,
+}
+
+/// A chunk of a snapshot that is coming in.
+#[derive(Serialize, Deserialize)]
+struct Chunk {
+    id: String,
+    #[serde(with = "serde_bytes")]
+    data: Vec<u8>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,7 +92,7 @@ struct Versions {
     versions: Vec<u32>,
 }
 
-const TABLES: [Table; TABLE_COUNT] = [
+pub(crate) const TABLES: [Table; TABLE_COUNT] = [
     Table::Nodes,
     Table::NodePools,
     Table::Jobs,
@@ -126,6 +137,7 @@ pub(crate) fn save(state: &State, writer: &mut dyn Write) -> Result<(), Snapshot
                 .map(|table| (*table, state.table_index(*table)))
                 .collect(),
             cluster_id: tables.cluster_id.as_deref().map(str::to_owned),
+            index_offset: tables.index_offset,
         },
     )?;
     let jobs = state.distinct_jobs();
@@ -195,6 +207,17 @@ pub(crate) fn save(state: &State, writer: &mut dyn Write) -> Result<(), Snapshot
     }
     for key in tables.root_keys.values() {
         out.record(ROOT_KEY, &**key)?;
+    }
+    if let Some(restoring) = &tables.restoring {
+        for chunk in &restoring.chunks {
+            out.record(
+                RESTORING,
+                &Chunk {
+                    id: restoring.id.clone(),
+                    data: chunk.to_vec(),
+                },
+            )?;
+        }
     }
     out.record(END, &())
 }
@@ -341,6 +364,15 @@ pub(crate) fn load(from: &mut dyn Read) -> Result<State, SnapshotError> {
                 let row: RootKeyRow = reader.decode(&body)?;
                 txn.tables.root_keys.insert(row.id, Arc::new(row));
             }
+            RESTORING => {
+                let chunk: Chunk = reader.decode(&body)?;
+                let restoring = txn.tables.restoring.get_or_insert_with(|| Restoring {
+                    id: chunk.id,
+                    ..Restoring::default()
+                });
+                restoring.bytes += chunk.data.len() as u64;
+                restoring.chunks.push_back(Arc::from(chunk.data));
+            }
             END => break,
             kind => {
                 return Err(SnapshotError::UnknownKind {
@@ -357,6 +389,7 @@ pub(crate) fn load(from: &mut dyn Read) -> Result<State, SnapshotError> {
     })?;
     let mut tables = txn.tables;
     tables.index = meta.index;
+    tables.index_offset = meta.index_offset;
     tables.table_index = [0; TABLE_COUNT];
     for (table, index) in meta.table_index {
         tables.table_index[table as usize] = index;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, RwLock};
 
-use crate::apply::{self, Applied, ApplyError};
+use crate::apply::{self, Applied, ApplyError, Reply};
 use crate::command::Command;
 use crate::events::{self, EventBatch, EventBuffer, EventRead};
 use crate::snapshot::{self, SnapshotError};
@@ -60,10 +60,14 @@ impl Store {
         let mut results = Vec::new();
         let mut keys = Vec::new();
         let mut told = Vec::new();
-        for (index, command) in commands {
+        let mut restored = false;
+        for (entry, command) in commands {
+            let mut index = entry + tables.index_offset;
             let mut txn = Txn::new(tables.clone(), index);
             match apply::apply(&mut txn, command) {
                 Ok(reply) => {
+                    index = txn.index;
+                    restored |= reply == Reply::Restored;
                     let events = events::events_of(command, &txn.changes, &tables, &txn.tables);
                     if !events.is_empty() {
                         told.push(EventBatch { index, events });
@@ -89,7 +93,11 @@ impl Store {
             }
             keys.push(WatchKey::Events);
         }
-        self.watches.notify(&keys);
+        if restored {
+            self.watches.notify_all();
+        } else {
+            self.watches.notify(&keys);
+        }
         results
     }
 

@@ -12,6 +12,7 @@ use nomad_core::scheduler_config::SchedulerConfiguration;
 use nomad_core::summary::JobSummary;
 use nomad_core::{AllocId, DeploymentId, EvalId, JobKey, NodeId, Timestamp, Uuid};
 
+use crate::apply::Restoring;
 use crate::command::{JobSubmission, NamespaceRow, ScalingEvent};
 use crate::table::{Change, ChangeSet, TABLE_COUNT, Table};
 use crate::variable::{RootKeyRow, VariableKey, VariableRow};
@@ -22,7 +23,7 @@ pub(crate) type AllocIndex = OrdMap<AllocId, Arc<Allocation>>;
 /// All tables. Cloning copies pointers.
 #[derive(Debug, Clone)]
 pub(crate) struct Tables {
-    /// Index of the last applied entry.
+    /// Index of the last applied entry, `index_offset` added.
     pub(crate) index: u64,
     pub(crate) table_index: [u64; TABLE_COUNT],
     pub(crate) nodes: OrdMap<NodeId, Arc<Node>>,
@@ -53,6 +54,10 @@ pub(crate) struct Tables {
     pub(crate) cluster_id: Option<Arc<str>>,
     pub(crate) variables: OrdMap<VariableKey, Arc<VariableRow>>,
     pub(crate) root_keys: OrdMap<Uuid, Arc<RootKeyRow>>,
+    /// What indexes are ahead of the log's since a snapshot of a longer log was restored.
+    pub(crate) index_offset: u64,
+    /// A snapshot that is coming in, in chunks.
+    pub(crate) restoring: Option<Restoring>,
 }
 
 impl Default for Tables {
@@ -96,6 +101,8 @@ impl Default for Tables {
             cluster_id: None,
             variables: OrdMap::new(),
             root_keys: OrdMap::new(),
+            index_offset: 0,
+            restoring: None,
         }
     }
 }

@@ -46,9 +46,39 @@ pub struct Options {
     pub config: String,
     /// `-dev`: data in a temporary folder of its own.
     pub dev: bool,
+    pub role: Role,
 }
 
-/// An agent, server and client in one, that is stopped and cleared away when dropped.
+/// Which halves an agent has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Server and client, a cluster of its own.
+    #[default]
+    Both,
+    /// A server; `bootstrap_expect` and whom to join are in [`Options::config`].
+    Server,
+    /// A client; its servers are in [`Options::config`].
+    Client,
+}
+
+/// The blocks of a role.
+fn halves(role: Role) -> String {
+    let server = match role {
+        Role::Both => "server {\n  enabled = true\n  bootstrap_expect = 1\n}\n",
+        Role::Server => "server {\n  enabled = true\n}\n",
+        Role::Client => "",
+    };
+    // Neither a full disk nor many allocations may make the client clear away what a test still reads.
+    let client = match role {
+        Role::Server => "",
+        Role::Both | Role::Client => {
+            "client {\n  enabled = true\n  network_interface = \"lo\"\n  gc_max_allocs = 10000\n  gc_disk_usage_threshold = 100\n  gc_inode_usage_threshold = 100\n}\n"
+        }
+    };
+    format!("{server}{client}")
+}
+
+/// An agent that is stopped and cleared away when dropped.
 #[derive(Debug)]
 pub struct Agent {
     binary: PathBuf,
@@ -56,7 +86,10 @@ pub struct Agent {
     /// `dir` without symbolic links, as other processes see it.
     root: PathBuf,
     dev: bool,
+    role: Role,
     pub http_port: u16,
+    pub rpc_port: u16,
+    pub serf_port: u16,
     child: Option<Child>,
 }
 
@@ -85,23 +118,35 @@ impl Agent {
         let data_dir = if options.dev {
             String::new()
         } else {
-            // Neither a full disk nor many allocations may make the client clear away what a test still reads.
             format!(
-                "data_dir = \"{}\"\nserver {{\n  enabled = true\n  bootstrap_expect = 1\n}}\nclient {{\n  enabled = true\n  network_interface = \"lo\"\n  gc_max_allocs = 10000\n  gc_disk_usage_threshold = 100\n  gc_inode_usage_threshold = 100\n}}\n",
-                root.join("data").display()
+                "data_dir = \"{}\"\n{}",
+                root.join("data").display(),
+                halves(options.role)
             )
         };
         let config = format!(
-            "name = \"it\"\nbind_addr = \"127.0.0.1\"\nlog_level = \"DEBUG\"\ndisable_update_check = true\n{data_dir}ports {{\n  http = {http}\n  rpc = {rpc}\n  serf = {serf}\n}}\nplugin \"raw_exec\" {{\n  config {{\n    enabled = true\n  }}\n}}\n{}",
+            "bind_addr = \"127.0.0.1\"\nlog_level = \"DEBUG\"\ndisable_update_check = true\nadvertise {{\n  http = \"127.0.0.1\"\n  rpc = \"127.0.0.1\"\n  serf = \"127.0.0.1\"\n}}\n{data_dir}ports {{\n  http = {http}\n  rpc = {rpc}\n  serf = {serf}\n}}\nplugin \"raw_exec\" {{\n  config {{\n    enabled = true\n  }}\n}}\n{}",
             options.config
         );
+        let named = options
+            .config
+            .lines()
+            .any(|line| line.starts_with("name ="));
+        let config = if named {
+            config
+        } else {
+            format!("name = \"it\"\n{config}")
+        };
         fs::write(root.join("agent.hcl"), config).context("write configuration")?;
         Ok(Self {
             binary: binary.to_owned(),
             dir,
             root,
             dev: options.dev,
+            role: options.role,
             http_port: http,
+            rpc_port: rpc,
+            serf_port: serf,
             child: None,
         })
     }
@@ -151,16 +196,33 @@ impl Agent {
         self.child = Some(command.spawn().expect("start agent"));
     }
 
-    /// Waits until the API says that the node is ready.
+    /// Waits until the API says that the node of this agent is ready, or of a server that it knows a leader.
     pub fn wait_ready(&mut self) {
         let log = self.root.join("agent.log");
         until("a ready node", || {
             if let Some(status) = self.ended() {
                 panic!("agent ended ({status}); it wrote:\n{}", tail(&log));
             }
-            let nodes = self.get("/v1/nodes").ok()?.json().ok()?;
-            (nodes[0]["Status"] == "ready").then_some(())
+            if self.role == Role::Server {
+                let leader = self.get("/v1/status/leader").ok()?.json().ok()?;
+                return (leader != "").then_some(());
+            }
+            (self.node()?["Status"] == "ready").then_some(())
         });
+    }
+
+    /// The id of this agent's node.
+    pub fn node_id(&self) -> Option<String> {
+        let about = self.get("/v1/agent/self").ok()?.json().ok()?;
+        about["stats"]["client"]["node_id"]
+            .as_str()
+            .map(str::to_owned)
+    }
+
+    /// This agent's node as the servers know it.
+    pub fn node(&self) -> Option<Value> {
+        let id = self.node_id()?;
+        self.get(&format!("/v1/node/{id}")).ok()?.json().ok()
     }
 
     /// How the process ended, if it did.

@@ -17,6 +17,6 @@ pub mod job;
 pub mod process;
 pub mod wait;
 
-pub use agent::{Agent, Options, binary};
+pub use agent::{Agent, Options, Role, binary};
 pub use http::Response;
 pub use wait::{LIMIT, until};

@@ -4,14 +4,15 @@ use metrics::gauge;
 use nomad_core::job::Job;
 use nomad_state::State;
 
-use super::AgentBackend;
-use super::support::raft_configuration;
+use super::{AgentBackend, ServerHalf};
 
 /// Sets them all.
 pub(super) fn publish(backend: &AgentBackend) {
-    let state = backend.server.state();
-    jobs(&state);
-    consensus(backend, &state);
+    if let Some(half) = &backend.server {
+        let state = half.state();
+        jobs(&state);
+        consensus(half, &state);
+    }
     process();
 }
 
@@ -57,14 +58,14 @@ fn summary(state: &State, job: &Job) {
     }
 }
 
-fn consensus(backend: &AgentBackend, state: &State) {
+fn consensus(half: &ServerHalf, state: &State) {
     let index = state.last_index() as f64;
     gauge!("nomad.raft.appliedIndex").set(index);
     gauge!("nomad.raft.lastIndex").set(index);
     gauge!("nomad.state.snapshotIndex").set(index);
-    let servers = raft_configuration(backend).servers.len();
+    let servers = half.server.known_servers().len();
     gauge!("nomad.raft.peers").set(servers as f64);
-    let healthy = backend.server.server.leader_address().is_some();
+    let healthy = half.server.leader_address().is_some();
     gauge!("nomad.nomad.autopilot.healthy").set(f64::from(u8::from(healthy)));
     let tolerance = if healthy {
         servers.saturating_sub(1) / 2

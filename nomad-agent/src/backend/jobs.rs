@@ -6,13 +6,14 @@ use nomad_api::types::*;
 use nomad_core::job::Job;
 use nomad_core::validate::{AdmissionError, Admitted, NamespaceRules, Rules, admit, check_update};
 use nomad_core::view::ClusterView;
-use nomad_core::{Timestamp, spec};
+use nomad_core::{Clock, Timestamp, spec};
 use nomad_server::ops;
 use nomad_server::periodic::{Schedule, is_time_zone};
 use nomad_state::command::{self, NamespaceCapabilities};
 
 use super::ServerHalf;
 use super::errors::api_error;
+use crate::clock::SystemClock;
 
 impl ServerHalf {
     /// Completes, validates and converts a submitted job by the rules of this cluster.
@@ -129,7 +130,7 @@ impl ServerHalf {
         let stored = self.state().job(&job.key()).cloned();
         check_update(stored.as_deref(), &job)
             .map_err(|error| ApiError::internal(error.to_string()))?;
-        let next_periodic_launch = next_launch(&job, self.now());
+        let next_periodic_launch = next_launch(&job, SystemClock.now());
         let request = ops::RegisterJob {
             job,
             ..ops::RegisterJob::default()

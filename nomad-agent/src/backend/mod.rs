@@ -5,6 +5,7 @@ mod errors;
 mod gauges;
 mod jobs;
 mod node;
+mod servers;
 mod snapshot;
 mod support;
 mod variables;
@@ -30,12 +31,13 @@ use nomad_core::{AllocId, Clock, DeploymentId, EvalId, JobKey, NodeId, Timestamp
 use nomad_server::{Server, SharedIds, ops};
 use nomad_state::command::NamespaceRow;
 use nomad_state::variable::{RootKeyRow, VariableKey, VariableOutcome, VariableRow};
-use nomad_state::{EventRead, State, Watch, WatchKey};
+use nomad_state::{EventRead, State, Store, Watch, WatchKey};
 
 use self::errors::api_error;
 use self::jobs::{registered, text};
 pub(crate) use self::node::LocalNode;
 use crate::clock::SystemClock;
+use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::telemetry::metrics::Metrics;
 
@@ -53,10 +55,6 @@ pub(crate) struct ServerHalf {
 }
 
 impl ServerHalf {
-    pub(crate) fn now(&self) -> Timestamp {
-        SystemClock.now()
-    }
-
     pub(crate) fn state(&self) -> State {
         self.server.state()
     }
@@ -66,10 +64,16 @@ impl ServerHalf {
 pub(crate) struct AgentBackend {
     pub(crate) identity: AgentIdentity,
     pub(crate) config: Arc<Config>,
-    pub(crate) server: ServerHalf,
+    /// The server half; an agent without one hands on what only servers know before it gets here.
+    pub(crate) server: Option<ServerHalf>,
+    /// What an agent without a server knows of the cluster: nothing.
+    pub(crate) nothing: Store,
     pub(crate) node: Option<LocalNode>,
     pub(crate) metrics: Metrics,
     pub(crate) addresses: Addresses,
+    /// What is known of the servers beyond consensus.
+    pub(crate) cluster: Cluster,
+    pub(crate) started: Timestamp,
 }
 
 /// Addresses that others are told.
@@ -87,23 +91,39 @@ impl Backend for AgentBackend {
     }
 
     fn state(&self) -> State {
-        self.server.state()
+        match &self.server {
+            Some(half) => half.state(),
+            None => self.nothing.snapshot(),
+        }
     }
 
     fn watch(&self, keys: Vec<WatchKey>) -> Watch {
-        self.server.server.watch(keys)
+        match &self.server {
+            Some(half) => half.server.watch(keys),
+            None => self.nothing.watch(keys),
+        }
     }
 
     fn events_start(&self, index: u64) -> u64 {
-        self.server.server.events_start(index)
+        match &self.server {
+            Some(half) => half.server.events_start(index),
+            None => self.nothing.events_start(index),
+        }
     }
 
     fn events(&self, cursor: u64) -> EventRead {
-        self.server.server.events(cursor)
+        match &self.server {
+            Some(half) => half.server.events(cursor),
+            None => self.nothing.events(cursor),
+        }
     }
 
     fn leadership(&self) -> Leadership {
-        let leader_addr = self.server.server.leader_address().unwrap_or_default();
+        let leader_addr = self
+            .server
+            .as_ref()
+            .and_then(|half| half.server.leader_address())
+            .unwrap_or_default();
         Leadership {
             known_leader: !leader_addr.is_empty(),
             leader_addr,
@@ -112,19 +132,23 @@ impl Backend for AgentBackend {
     }
 
     fn now(&self) -> Timestamp {
-        self.server.now()
+        SystemClock.now()
     }
 
     async fn read_barrier(&self) -> ApiResult<()> {
-        self.server.server.read_barrier().await.map_err(api_error)
+        self.server()?
+            .server
+            .read_barrier()
+            .await
+            .map_err(api_error)
     }
 
     async fn register_job(&self, request: RegisterJob) -> ApiResult<JobRegisterResponse> {
-        self.server.register_job(request).await
+        self.server()?.register_job(request).await
     }
 
     async fn validate_job(&self, job: spec::Job) -> ApiResult<JobValidateResponse> {
-        self.server.validate_job(job)
+        self.server()?.validate_job(job)
     }
 
     async fn plan_job(
@@ -133,7 +157,7 @@ impl Backend for AgentBackend {
         diff: bool,
         explain: bool,
     ) -> ApiResult<JobPlanResponse> {
-        self.server.plan_job(job, diff, explain).await
+        self.server()?.plan_job(job, diff, explain).await
     }
 
     async fn deregister_job(
@@ -144,7 +168,7 @@ impl Backend for AgentBackend {
         no_shutdown_delay: bool,
     ) -> ApiResult<JobDeregisterResponse> {
         let reply = self
-            .server
+            .server()?
             .server
             .deregister_job(key, purge, eval_priority, no_shutdown_delay)
             .await
@@ -167,7 +191,7 @@ impl Backend for AgentBackend {
         force_reschedule: bool,
     ) -> ApiResult<JobRegisterResponse> {
         let reply = self
-            .server
+            .server()?
             .server
             .evaluate_job(key, force_reschedule)
             .await
@@ -181,7 +205,7 @@ impl Backend for AgentBackend {
         version: u64,
         enforce_prior_version: Option<u64>,
     ) -> ApiResult<JobRegisterResponse> {
-        let server = &self.server.server;
+        let server = &self.server()?.server;
         let reply = server
             .revert_job(key, version, enforce_prior_version)
             .await
@@ -196,7 +220,7 @@ impl Backend for AgentBackend {
         stable: bool,
     ) -> ApiResult<Written> {
         let index = self
-            .server
+            .server()?
             .server
             .set_job_stability(key, version, stable)
             .await
@@ -211,7 +235,7 @@ impl Backend for AgentBackend {
         name: String,
         description: Option<String>,
     ) -> ApiResult<Written> {
-        let server = &self.server.server;
+        let server = &self.server()?.server;
         let (_, index) = server
             .tag_job_version(key, version, name, description)
             .await
@@ -233,7 +257,7 @@ impl Backend for AgentBackend {
             enforce_index: request.job_modify_index,
         };
         let reply = self
-            .server
+            .server()?
             .server
             .scale_job(key, request)
             .await
@@ -257,7 +281,7 @@ impl Backend for AgentBackend {
             idempotency_token,
         };
         let reply = self
-            .server
+            .server()?
             .server
             .dispatch_job(key, request)
             .await
@@ -273,7 +297,7 @@ impl Backend for AgentBackend {
 
     async fn force_periodic(&self, key: JobKey) -> ApiResult<PeriodicForceResponse> {
         let (eval_id, index) = self
-            .server
+            .server()?
             .server
             .force_periodic(key)
             .await
@@ -300,7 +324,7 @@ impl Backend for AgentBackend {
         no_shutdown_delay: bool,
         reschedule: bool,
     ) -> ApiResult<AllocStopResponse> {
-        let server = &self.server.server;
+        let server = &self.server()?.server;
         let (eval_id, index) = server
             .stop_alloc(id, no_shutdown_delay, reschedule)
             .await
@@ -314,7 +338,7 @@ impl Backend for AgentBackend {
     async fn delete_evals(&self, ids: Vec<EvalId>) -> ApiResult<Written> {
         Ok(Written {
             index: self
-                .server
+                .server()?
                 .server
                 .delete_evals(ids)
                 .await
@@ -327,7 +351,7 @@ impl Backend for AgentBackend {
         id: DeploymentId,
         groups: Option<Vec<String>>,
     ) -> ApiResult<DeploymentUpdateResponse> {
-        self.server
+        self.server()?
             .server
             .promote_deployment(id, groups)
             .await
@@ -340,7 +364,7 @@ impl Backend for AgentBackend {
         id: DeploymentId,
         pause: bool,
     ) -> ApiResult<DeploymentUpdateResponse> {
-        self.server
+        self.server()?
             .server
             .pause_deployment(id, pause)
             .await
@@ -349,7 +373,7 @@ impl Backend for AgentBackend {
     }
 
     async fn fail_deployment(&self, id: DeploymentId) -> ApiResult<DeploymentUpdateResponse> {
-        self.server
+        self.server()?
             .server
             .fail_deployment(id)
             .await
@@ -363,7 +387,7 @@ impl Backend for AgentBackend {
         healthy: Vec<AllocId>,
         unhealthy: Vec<AllocId>,
     ) -> ApiResult<DeploymentUpdateResponse> {
-        self.server
+        self.server()?
             .server
             .set_alloc_health(id, healthy, unhealthy)
             .await
@@ -376,7 +400,7 @@ impl Backend for AgentBackend {
         id: NodeId,
         eligibility: Eligibility,
     ) -> ApiResult<NodeDrainResponse> {
-        self.server
+        self.server()?
             .server
             .set_eligibility(id, eligibility)
             .await
@@ -398,7 +422,7 @@ impl Backend for AgentBackend {
             meta: request.meta,
             accessor_id: ACLS_DISABLED.to_owned(),
         };
-        self.server
+        self.server()?
             .server
             .drain_node(id, request)
             .await
@@ -407,7 +431,7 @@ impl Backend for AgentBackend {
     }
 
     async fn evaluate_node(&self, id: NodeId) -> ApiResult<NodeUpdateResponse> {
-        self.server
+        self.server()?
             .server
             .evaluate_node(id)
             .await
@@ -416,7 +440,7 @@ impl Backend for AgentBackend {
     }
 
     async fn purge_node(&self, id: NodeId) -> ApiResult<NodeUpdateResponse> {
-        self.server
+        self.server()?
             .server
             .purge_node(id)
             .await
@@ -427,7 +451,7 @@ impl Backend for AgentBackend {
     async fn upsert_node_pool(&self, pool: NodePool) -> ApiResult<Written> {
         Ok(Written {
             index: self
-                .server
+                .server()?
                 .server
                 .upsert_node_pool(pool)
                 .await
@@ -438,7 +462,7 @@ impl Backend for AgentBackend {
     async fn delete_node_pool(&self, name: String) -> ApiResult<Written> {
         Ok(Written {
             index: self
-                .server
+                .server()?
                 .server
                 .delete_node_pool(name)
                 .await
@@ -447,23 +471,23 @@ impl Backend for AgentBackend {
     }
 
     async fn upsert_namespace(&self, namespace: NamespaceRow) -> ApiResult<Written> {
-        self.server.upsert_namespace(namespace).await
+        self.server()?.upsert_namespace(namespace).await
     }
 
     async fn delete_namespace(&self, name: String) -> ApiResult<Written> {
-        self.server.delete_namespace(name).await
+        self.server()?.delete_namespace(name).await
     }
 
     async fn open_variable(&self, row: &VariableRow) -> ApiResult<BTreeMap<String, String>> {
-        self.server.open_variable(row).await
+        self.server()?.open_variable(row).await
     }
 
     async fn write_variable(&self, request: WriteVariable) -> ApiResult<(VariableOutcome, u64)> {
-        self.server.write_variable(request).await
+        self.server()?.write_variable(request).await
     }
 
     async fn renew_variable_lock(&self, key: VariableKey, id: Uuid) -> ApiResult<VariableOutcome> {
-        self.server.renew_variable_lock(key, id).await
+        self.server()?.renew_variable_lock(key, id).await
     }
 
     async fn rotate_root_key(
@@ -471,11 +495,11 @@ impl Backend for AgentBackend {
         full: bool,
         publish_time: Option<Timestamp>,
     ) -> ApiResult<(RootKeyRow, u64)> {
-        self.server.rotate_root_key(full, publish_time).await
+        self.server()?.rotate_root_key(full, publish_time).await
     }
 
     async fn delete_root_key(&self, id: Uuid, force: bool) -> ApiResult<Written> {
-        self.server.delete_root_key(id, force).await
+        self.server()?.delete_root_key(id, force).await
     }
 
     async fn set_scheduler_config(
@@ -484,7 +508,7 @@ impl Backend for AgentBackend {
         cas: Option<u64>,
     ) -> ApiResult<SchedulerSetResponse> {
         let (updated, index) = self
-            .server
+            .server()?
             .server
             .set_scheduler_config(config, cas)
             .await
@@ -493,7 +517,7 @@ impl Backend for AgentBackend {
     }
 
     async fn garbage_collect(&self) -> ApiResult<()> {
-        self.server
+        self.server()?
             .server
             .collect_garbage()
             .await
@@ -501,7 +525,7 @@ impl Backend for AgentBackend {
     }
 
     async fn reconcile_summaries(&self) -> ApiResult<()> {
-        self.server
+        self.server()?
             .server
             .reconcile_summaries()
             .await
@@ -509,24 +533,24 @@ impl Backend for AgentBackend {
             .map_err(api_error)
     }
 
-    fn members(&self) -> ServerMembersResponse {
-        support::members(self)
+    async fn members(&self) -> ApiResult<ServerMembersResponse> {
+        servers::members(self).await
     }
 
-    fn raft_configuration(&self) -> RaftConfiguration {
-        support::raft_configuration(self)
+    async fn raft_configuration(&self) -> ApiResult<RaftConfiguration> {
+        servers::raft_configuration(self).await
     }
 
     async fn autopilot_health(&self) -> ApiResult<AutopilotHealth> {
-        support::autopilot_health(self).await
+        servers::autopilot_health(self).await
     }
 
     async fn snapshot_save(&self) -> ApiResult<Bytes> {
-        snapshot::save(&self.server).await
+        snapshot::save(self.server()?).await
     }
 
     async fn snapshot_restore(&self, archive: Bytes) -> ApiResult<()> {
-        snapshot::restore(&self.server, archive).await
+        snapshot::restore(self.server()?, archive).await
     }
 
     fn agent_self(&self) -> serde_json::Value {
@@ -549,7 +573,10 @@ impl Backend for AgentBackend {
     }
 
     fn client_servers(&self) -> Vec<String> {
-        vec![self.addresses.rpc.clone()]
+        match &self.node {
+            Some(node) => node.0.servers(),
+            None => vec![self.addresses.rpc.clone()],
+        }
     }
 
     fn monitor(&self, level: &str, json: bool) -> ApiResult<ByteStream> {
@@ -566,7 +593,7 @@ impl Backend for AgentBackend {
 
     async fn proxy_to_node(&self, id: NodeId, request: Request<Body>) -> ApiResult<Response<Body>> {
         let tunnel = self
-            .server
+            .server()?
             .server
             .open_tunnel(id)
             .await
@@ -598,9 +625,16 @@ fn drained(reply: ops::NodeReply) -> NodeDrainResponse {
 }
 
 impl AgentBackend {
+    /// The server half.
+    pub(crate) fn server(&self) -> ApiResult<&ServerHalf> {
+        self.server
+            .as_ref()
+            .ok_or_else(|| ApiError::internal("this agent runs no server"))
+    }
+
     /// The answer to a change of a node, with what a node wants to know of the cluster.
     fn node_updated(&self, id: NodeId, reply: &ops::NodeReply) -> NodeUpdateResponse {
-        let state = self.server.state();
+        let state = self.state();
         let rpc = &self.addresses.rpc;
         NodeUpdateResponse {
             eval_ids: reply.eval_ids.iter().map(ToString::to_string).collect(),

@@ -4,7 +4,6 @@
 
 use bytes::Bytes;
 use nomad_api::backend::ApiResult;
-use nomad_api::error::ApiError;
 
 use super::ServerHalf;
 use super::errors::api_error;
@@ -20,8 +19,13 @@ pub(super) async fn save(server: &ServerHalf) -> ApiResult<Bytes> {
 }
 
 /// Puts an archive in place of the state.
-pub(super) async fn restore(_server: &ServerHalf, _archive: Bytes) -> ApiResult<()> {
-    Err(ApiError::internal(
-        "failed to restore from snapshot: this is not built yet",
-    ))
+pub(super) async fn restore(server: &ServerHalf, archive: Bytes) -> ApiResult<()> {
+    match server.server.snapshot_restore(archive).await {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let mut answer = api_error(error);
+            answer.text = format!("failed to restore from snapshot: {}", answer.text);
+            Err(answer)
+        }
+    }
 }

@@ -5,147 +5,14 @@ use std::sync::Arc;
 use futures::StreamExt;
 use nomad_api::backend::{ApiResult, ByteStream};
 use nomad_api::error::ApiError;
-use nomad_api::types::{
-    AgentHealth, AgentMember, AutopilotHealth, HealthOfHalf, RaftConfiguration, RaftServer,
-    ServerHealth, ServerMembersResponse,
-};
+use nomad_api::types::{AgentHealth, AgentMember, HealthOfHalf};
 use nomad_core::job::StringMap;
-use nomad_core::view::ClusterView;
 use serde_json::json;
 use tokio_stream::wrappers::BroadcastStream;
 
-use super::AgentBackend;
+use super::{AgentBackend, ServerHalf};
+use crate::config::Config;
 use crate::telemetry::logs;
-
-fn split(address: &str) -> (String, u16) {
-    let (host, port) = address.rsplit_once(':').unwrap_or((address, "0"));
-    (
-        host.trim_matches(['[', ']']).to_owned(),
-        port.parse().unwrap_or(0),
-    )
-}
-
-fn member(backend: &AgentBackend) -> AgentMember {
-    let config = backend.server.server.config();
-    let (addr, port) = split(&backend.addresses.serf);
-    let (_, rpc_port) = split(&backend.addresses.rpc);
-    let tags = [
-        ("role", "nomad".to_owned()),
-        ("region", config.region.clone()),
-        ("dc", config.datacenter.clone()),
-        ("id", config.id.to_string()),
-        ("rpc_addr", addr.clone()),
-        ("port", rpc_port.to_string()),
-        ("build", nomad_core::API_LEVEL.to_owned()),
-        ("revision", String::new()),
-        ("vsn", "1".to_owned()),
-        ("raft_vsn", "3".to_owned()),
-        ("expect", config.bootstrap_expect.to_string()),
-        (
-            "bootstrap",
-            if config.bootstrap_expect == 1 {
-                "1".to_owned()
-            } else {
-                String::new()
-            },
-        ),
-    ];
-    AgentMember {
-        name: format!("{}.{}", config.name, config.region),
-        addr,
-        port,
-        tags: tags
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect::<StringMap>(),
-        status: "alive".to_owned(),
-        protocol_min: 1,
-        protocol_max: 5,
-        protocol_cur: 2,
-        delegate_min: 2,
-        delegate_max: 5,
-        delegate_cur: 4,
-    }
-}
-
-pub(super) fn members(backend: &AgentBackend) -> ServerMembersResponse {
-    let config = backend.server.server.config();
-    ServerMembersResponse {
-        server_name: backend.identity.name.clone(),
-        server_region: config.region.clone(),
-        server_dc: config.datacenter.clone(),
-        members: vec![member(backend)],
-    }
-}
-
-pub(super) fn raft_configuration(backend: &AgentBackend) -> RaftConfiguration {
-    let config = backend.server.server.config();
-    RaftConfiguration {
-        servers: vec![RaftServer {
-            id: config.id.to_string(),
-            node: format!("{}.{}", config.name, config.region),
-            address: backend.addresses.rpc.clone(),
-            leader: backend.server.server.is_leader(),
-            voter: true,
-            raft_protocol: "3".to_owned(),
-        }],
-        index: 0,
-    }
-}
-
-/// Health of the consensus group: on the leader of every server, elsewhere only what this one knows.
-pub(super) async fn autopilot_health(backend: &AgentBackend) -> ApiResult<AutopilotHealth> {
-    let server = &backend.server.server;
-    let status = server.consensus().await.map_err(super::errors::api_error)?;
-    let leader = status.leadership.leader_id;
-    let servers: Vec<ServerHealth> = status
-        .peers
-        .iter()
-        .map(|peer| {
-            let own = peer.id == status.id;
-            // Only the leader hears the others.
-            let active = own || peer.active.unwrap_or(false);
-            let last_contact = if own {
-                status.last_contact.unwrap_or_default()
-            } else {
-                std::time::Duration::ZERO
-            };
-            ServerHealth {
-                id: peer.info.node_id.clone(),
-                name: format!("{}.{}", peer.info.name, backend.identity.region),
-                address: peer.info.address.clone(),
-                serf_status: if active { "alive" } else { "failed" }.to_owned(),
-                version: nomad_core::API_LEVEL.to_owned(),
-                leader: leader == Some(peer.id),
-                voter: peer.voter,
-                last_contact: go_duration(last_contact),
-                last_term: status.leadership.term,
-                last_index: if own {
-                    status.last_index
-                } else {
-                    peer.matched.unwrap_or(0)
-                },
-                healthy: active && leader.is_some(),
-                // Not followed yet.
-                stable_since: nomad_core::Timestamp::default(),
-            }
-        })
-        .collect();
-    let voters = servers.iter().filter(|server| server.voter);
-    let well = voters.clone().filter(|server| server.healthy).count();
-    let majority = voters.clone().count() / 2 + 1;
-    Ok(AutopilotHealth {
-        healthy: leader.is_some() && servers.iter().all(|server| server.healthy),
-        failure_tolerance: well.saturating_sub(majority),
-        leader: servers
-            .iter()
-            .find(|server| server.leader)
-            .map(|server| server.id.clone())
-            .unwrap_or_default(),
-        voters: voters.map(|server| server.id.clone()).collect(),
-        servers,
-    })
-}
 
 pub(super) fn health(backend: &AgentBackend) -> AgentHealth {
     let half = |ok: bool, wrong: &str| HealthOfHalf {
@@ -158,22 +25,19 @@ pub(super) fn health(backend: &AgentBackend) -> AgentHealth {
     };
     AgentHealth {
         client: backend
-            .identity
-            .client
-            .then(|| half(backend.node.is_some(), "no known servers")),
-        server: backend.identity.server.then(|| {
-            half(
-                backend.server.server.leader_address().is_some(),
-                "no leader",
-            )
-        }),
+            .node
+            .as_ref()
+            .map(|node| half(!node.0.servers().is_empty(), "no known servers")),
+        server: backend
+            .server
+            .as_ref()
+            .map(|server| half(server.server.leader_address().is_some(), "no leader")),
     }
 }
 
 /// The configuration as the API shows it; null is a block that this agent does not have.
 fn shown_config(backend: &AgentBackend) -> serde_json::Value {
     let config = &backend.config;
-    let server = &backend.server.server;
     let files: Vec<_> = config
         .files
         .iter()
@@ -218,7 +82,7 @@ fn shown_config(backend: &AgentBackend) -> serde_json::Value {
         "Server": {
             "Enabled": config.server.enabled,
             "BootstrapExpect": config.server.bootstrap_expect,
-            "NumSchedulers": server.config().workers,
+            "NumSchedulers": backend.server.as_ref().map_or(0, |half| half.server.config().workers),
             "RaftMultiplier": config.server.raft_multiplier,
             "JobMaxPriority": config.server.job_max_priority,
             "JobDefaultPriority": config.server.job_default_priority,
@@ -275,57 +139,80 @@ const ABSENT_BLOCKS: [&str; 14] = [
     "UI",
 ];
 
-fn go_duration(duration: std::time::Duration) -> String {
+pub(super) fn go_duration(duration: std::time::Duration) -> String {
     nomad_core::Nanos::from_std(duration).to_string()
 }
 
-pub(super) fn agent_self(backend: &AgentBackend) -> serde_json::Value {
-    let config = &backend.config;
-    let server = &backend.server.server;
-    let state = server.state();
-    let text = |value: &dyn std::fmt::Display| json!(value.to_string());
-    let workers: Vec<_> = (0..server.config().workers)
+/// What the server half says in `stats`, and its workers.
+fn server_stats(backend: &AgentBackend, half: &ServerHalf) -> serde_json::Value {
+    let server = &half.server;
+    let last_index = server.state().last_index().to_string();
+    let config = server.config();
+    let workers: Vec<_> = (0..config.workers)
         .map(|number| {
             json!({
                 "id": format!("worker-{number}"),
-                "enabled_schedulers": ["service", "batch", "system", "sysbatch", "_core"],
-                "started": state_time(backend),
+                "enabled_schedulers": enabled_schedulers(&backend.config),
+                "started": backend.started.to_rfc3339(),
                 "status": "Started",
                 "workload_status": "WaitingToDequeue",
             })
         })
         .collect();
     json!({
-        "config": shown_config(backend),
-        "member": member(backend),
-        "stats": {
-            "nomad": {
-                "server": text(&config.server.enabled),
-                "leader": text(&server.is_leader()),
-                "leader_addr": server.leader_address().unwrap_or_default(),
-                "bootstrap": text(&(config.server.bootstrap_expect == 1)),
-                "known_regions": "1",
-                "server_id": server.config().id.to_string(),
-            },
-            "raft": {"last_index": text(&state.last_index()), "applied_index": text(&state.last_index())},
-            "serf": {"members": "1"},
-            "runtime": {
-                "arch": std::env::consts::ARCH, "kernel.name": std::env::consts::OS,
-                "cpu_count": text(&std::thread::available_parallelism().map_or(1, usize::from)),
-                "version": concat!("nomad ", env!("CARGO_PKG_VERSION")),
-            },
-            "client": {
-                "node_id": backend.node.as_ref().map(|node| node.node_id().to_string()).unwrap_or_default(),
-                "known_servers": backend.addresses.rpc,
-                "num_allocations": text(&backend.node.as_ref().map_or(0, |node| state.allocs_of_node(node.node_id()).count())),
-            },
-            "schedulers": workers,
+        "nomad": {
+            "server": "true",
+            "leader": server.is_leader().to_string(),
+            "leader_addr": server.leader_address().unwrap_or_default(),
+            "bootstrap": (config.bootstrap_expect == 1).to_string(),
+            "known_regions": "1",
+            "server_id": config.id.to_string(),
         },
+        "raft": {"last_index": last_index, "applied_index": last_index},
+        "serf": {"members": server.known_servers().len().to_string()},
+        "schedulers": workers,
     })
 }
 
-fn state_time(backend: &AgentBackend) -> String {
-    backend.server.now().to_rfc3339()
+/// Types of jobs that the workers schedule, as the API shows them.
+fn enabled_schedulers(config: &Config) -> Vec<String> {
+    let all = ["service", "batch", "system", "sysbatch", "_core"];
+    let wanted = &config.server.enabled_schedulers;
+    all.into_iter()
+        .filter(|name| {
+            wanted.is_empty() || *name == "_core" || wanted.iter().any(|wanted| wanted == name)
+        })
+        .map(str::to_owned)
+        .collect()
+}
+
+pub(super) fn agent_self(backend: &AgentBackend) -> serde_json::Value {
+    let text = |value: &dyn std::fmt::Display| json!(value.to_string());
+    let (member, mut stats) = match &backend.server {
+        Some(half) => (
+            super::servers::own_member(backend, half),
+            server_stats(backend, half),
+        ),
+        None => (
+            AgentMember::default(),
+            json!({"nomad": {"server": "false"}}),
+        ),
+    };
+    stats["runtime"] = json!({
+        "arch": std::env::consts::ARCH, "kernel.name": std::env::consts::OS,
+        "cpu_count": text(&std::thread::available_parallelism().map_or(1, usize::from)),
+        "version": concat!("nomad ", env!("CARGO_PKG_VERSION")),
+    });
+    if let Some(node) = &backend.node {
+        let client = &node.0;
+        stats["client"] = json!({
+            "node_id": client.node_id().to_string(),
+            "known_servers": client.servers().join(","),
+            "num_allocations": text(&client.alloc_ids().len()),
+            "last_heartbeat": client.last_heartbeat().to_rfc3339(),
+        });
+    }
+    json!({"config": shown_config(backend), "member": member, "stats": stats})
 }
 
 pub(super) fn monitor(level: &str, json: bool) -> ApiResult<ByteStream> {

@@ -16,12 +16,7 @@ pub(super) fn apply(read: &mut Reader<'_>, into: &mut ClientBlock) {
     if let Some(servers) = read.list("servers") {
         into.servers.extend(servers);
     }
-    read.each("server_join", |read| {
-        if let Some(servers) = read.list("retry_join") {
-            into.servers.extend(servers);
-        }
-        read.accepted(&["retry_max", "retry_interval"]);
-    });
+    super::server::join(read, &mut into.join, false);
     let settings = &mut into.settings;
     read.text("node_class", &mut settings.node_class);
     read.text("node_pool", &mut settings.node_pool);

@@ -15,19 +15,20 @@ pub struct Flags {
 }
 
 /// Flags that stand alone.
-const SWITCHES: [&str; 8] = [
+const SWITCHES: [&str; 9] = [
     "dev",
     "dev-connect",
     "server",
     "client",
     "log-json",
     "log-include-location",
+    "rejoin",
     "help",
     "h",
 ];
 
 /// Flags with a value.
-const VALUES: [&str; 21] = [
+const VALUES: [&str; 25] = [
     "config",
     "bind",
     "data-dir",
@@ -49,6 +50,10 @@ const VALUES: [&str; 21] = [
     "network-speed",
     "http-port",
     "rpc-port",
+    "join",
+    "retry-join",
+    "retry-max",
+    "retry-interval",
 ];
 
 /// Reads the arguments after `agent`; stray words are ignored.
@@ -149,6 +154,18 @@ impl Flags {
                 "network-speed" => number(&mut |n| config.client.settings.network_speed = n),
                 "http-port" => number(&mut |n| config.ports.http = u16::try_from(n).unwrap_or(0)),
                 "rpc-port" => number(&mut |n| config.ports.rpc = u16::try_from(n).unwrap_or(0)),
+                "rejoin" => config.server.rejoin_after_leave |= value == "true",
+                "join" => config.server.join.start_join.push(text),
+                "retry-join" => config.server.join.retry_join.push(text),
+                "retry-max" => {
+                    number(&mut |n| config.server.join.retry_max = u32::try_from(n).unwrap_or(0));
+                }
+                "retry-interval" => match nomad_core::time::parse_go_duration(value) {
+                    Some(span) if span.0 > 0 => config.server.join.retry_interval = span.to_std(),
+                    _ => problems.push(Problem::plain(format!(
+                        "-retry-interval can't parse time duration {value} (write it with a unit, such as \"30s\")"
+                    ))),
+                },
                 // Only version 3 ever existed for these agents.
                 _ => {}
             }

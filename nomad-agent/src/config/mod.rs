@@ -79,6 +79,29 @@ pub struct Limits {
     pub https_handshake_timeout: Duration,
 }
 
+/// How servers are found: `server_join`, and the older keys for the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Join {
+    /// Tried once.
+    pub start_join: Vec<String>,
+    /// Tried until one answers.
+    pub retry_join: Vec<String>,
+    /// Rounds before the agent gives up; 0 is never.
+    pub retry_max: u32,
+    pub retry_interval: Duration,
+}
+
+impl Default for Join {
+    fn default() -> Self {
+        Self {
+            start_join: Vec::new(),
+            retry_join: Vec::new(),
+            retry_max: 0,
+            retry_interval: Duration::from_secs(30),
+        }
+    }
+}
+
 /// The `server` block.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServerBlock {
@@ -88,6 +111,7 @@ pub struct ServerBlock {
     /// 1 to 10.
     pub raft_multiplier: u32,
     pub raft_snapshot_threshold: Option<u64>,
+    pub raft_snapshot_interval: Option<Duration>,
     pub raft_trailing_logs: Option<u64>,
     pub num_schedulers: Option<usize>,
     pub enabled_schedulers: Vec<String>,
@@ -110,6 +134,9 @@ pub struct ServerBlock {
     pub enable_event_broker: bool,
     /// Log entries whose events are kept for the event stream.
     pub event_buffer_size: usize,
+    pub join: Join,
+    /// Join again after having left on purpose.
+    pub rejoin_after_leave: bool,
 }
 
 /// The `client` block.
@@ -118,6 +145,7 @@ pub struct ClientBlock {
     pub enabled: bool,
     /// `host[:port]` of servers.
     pub servers: Vec<String>,
+    pub join: Join,
     /// The settings of the client itself; paths and addresses are filled in when it is built.
     pub settings: nomad_client::config::ClientConfig,
     pub state_dir: Option<PathBuf>,
@@ -176,6 +204,7 @@ impl Default for Config {
                 data_dir: None,
                 raft_multiplier: 1,
                 raft_snapshot_threshold: None,
+                raft_snapshot_interval: None,
                 raft_trailing_logs: None,
                 num_schedulers: None,
                 enabled_schedulers: Vec::new(),
@@ -196,6 +225,8 @@ impl Default for Config {
                 job_tracked_versions: 6,
                 enable_event_broker: true,
                 event_buffer_size: 100,
+                join: Join::default(),
+                rejoin_after_leave: false,
             },
             client: ClientBlock::default(),
             telemetry: Telemetry {

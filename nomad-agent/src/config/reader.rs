@@ -423,6 +423,14 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// A key that must not stand here.
+    pub(super) fn refused_key(&mut self, key: &str, why: &str) {
+        if let Some(entry) = self.take(key) {
+            let name = self.name(&entry.key);
+            self.problem(entry.line, format!("{name} is not allowed: {why}"));
+        }
+    }
+
     /// Names what is left over.
     pub(super) fn finish(self) {
         let unknown: Vec<&Entry> = self

@@ -1,7 +1,7 @@
 //! The `server` block.
 
-use super::ServerBlock;
 use super::reader::Reader;
+use super::{Join, ServerBlock};
 
 pub(super) fn apply(read: &mut Reader<'_>, into: &mut ServerBlock) {
     read.flag("enabled", &mut into.enabled);
@@ -20,6 +20,11 @@ pub(super) fn apply(read: &mut Reader<'_>, into: &mut ServerBlock) {
         0..=i64::MAX,
         &mut into.raft_trailing_logs,
     );
+    let mut interval = into.raft_snapshot_interval.unwrap_or_default();
+    read.duration("raft_snapshot_interval", &mut interval);
+    into.raft_snapshot_interval = Some(interval).filter(|interval| !interval.is_zero());
+    read.flag("rejoin_after_leave", &mut into.rejoin_after_leave);
+    join(read, &mut into.join, true);
     read.optional_number("num_schedulers", 0..=256, &mut into.num_schedulers);
     if let Some(names) = read.list("enabled_schedulers") {
         into.enabled_schedulers.extend(names);
@@ -58,7 +63,6 @@ pub(super) fn apply(read: &mut Reader<'_>, into: &mut ServerBlock) {
     read.accepted(&["protocol_version", "log_file"]);
     read.not_built(&[
         "authoritative_region",
-        "raft_snapshot_interval",
         "raft_logstore",
         "raft_boltdb",
         "default_scheduler_config",
@@ -69,12 +73,6 @@ pub(super) fn apply(read: &mut Reader<'_>, into: &mut ServerBlock) {
         "root_key_gc_interval",
         "root_key_gc_threshold",
         "root_key_rotation_threshold",
-        "server_join",
-        "start_join",
-        "retry_join",
-        "retry_max",
-        "retry_interval",
-        "rejoin_after_leave",
         "plan_rejection_tracker",
         "plan_apply_pipeline",
         "deploy_query_rate_limit",
@@ -90,4 +88,41 @@ pub(super) fn apply(read: &mut Reader<'_>, into: &mut ServerBlock) {
         "upgrade_version",
         "encrypt",
     ]);
+}
+
+/// `server_join { … }`, and for servers the older keys beside it.
+pub(super) fn join(read: &mut Reader<'_>, into: &mut Join, server: bool) {
+    let mut block = false;
+    read.each("server_join", |read| {
+        block = true;
+        if server {
+            if let Some(addresses) = read.list("start_join") {
+                into.start_join = addresses;
+            }
+        } else {
+            read.refused_key("start_join", "clients retry: use retry_join");
+        }
+        if let Some(addresses) = read.list("retry_join") {
+            into.retry_join = addresses;
+        }
+        read.number("retry_max", 0..=i64::from(u32::MAX), &mut into.retry_max);
+        read.duration("retry_interval", &mut into.retry_interval);
+    });
+    if !server {
+        return;
+    }
+    if block {
+        for key in ["start_join", "retry_join", "retry_max", "retry_interval"] {
+            read.refused_key(key, "it stands beside a server_join block: put it in there");
+        }
+        return;
+    }
+    if let Some(addresses) = read.list("start_join") {
+        into.start_join.extend(addresses);
+    }
+    if let Some(addresses) = read.list("retry_join") {
+        into.retry_join.extend(addresses);
+    }
+    read.number("retry_max", 0..=i64::from(u32::MAX), &mut into.retry_max);
+    read.duration("retry_interval", &mut into.retry_interval);
 }

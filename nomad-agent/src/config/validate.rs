@@ -49,6 +49,10 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>, warnings: &mut
     if config.server.bootstrap_expect > 0 && !config.server.enabled {
         problem("Bootstrap requires server mode to be enabled".to_owned());
     }
+    let join = &config.server.join;
+    if !join.start_join.is_empty() && !join.retry_join.is_empty() {
+        problem("server_join: start_join and retry_join cannot be used together".to_owned());
+    }
     for name in &config.server.enabled_schedulers {
         if !SCHEDULERS.contains(&name.as_str()) {
             problem(format!(
@@ -76,6 +80,12 @@ pub(super) fn check(config: &Config, problems: &mut Vec<Problem>, warnings: &mut
         if config.server.enabled && config.server.bootstrap_expect == 1 {
             warnings
                 .push("WARNING: Bootstrap mode enabled! Potentially unsafe operation.".to_owned());
+        }
+        let expect = config.server.bootstrap_expect;
+        if config.server.enabled && expect > 0 && expect.is_multiple_of(2) {
+            warnings.push(format!(
+                "WARNING: bootstrap_expect is {expect}: an odd number of servers survives as many failures with one less"
+            ));
         }
     }
 }

@@ -21,7 +21,7 @@ pub(super) async fn route(call: Call, rest: &str) -> RouteResult {
         }
         "members" => {
             call.expect_get()?;
-            json_answer(&call.backend.members())
+            json_answer(&call.backend.members().await?)
         }
         "health" => health(&call),
         "servers" => servers(&call),

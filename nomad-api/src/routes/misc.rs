@@ -35,7 +35,7 @@ pub(super) async fn status(call: Call, rest: &str) -> RouteResult {
     match rest {
         "leader" => json_answer(&call.backend.leadership().leader_addr),
         "peers" => {
-            let config = call.backend.raft_configuration();
+            let config = call.backend.raft_configuration().await?;
             json_answer(
                 &config
                     .servers

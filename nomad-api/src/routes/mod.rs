@@ -125,6 +125,11 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
         .map_err(|error| ApiError::bad_request(error.to_string()))
 }
 
+/// An error as an answer, for requests that never get to a route.
+pub fn error_response(error: &ApiError) -> Response<Body> {
+    answer::error(error)
+}
+
 /// Answers one request.
 pub async fn handle(backend: Arc<dyn Backend>, request: Request<Body>) -> Response<Body> {
     let headers = backend.identity().response_headers.clone();

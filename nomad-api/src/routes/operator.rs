@@ -25,7 +25,7 @@ pub(super) async fn route(call: Call, rest: &str) -> RouteResult {
         ("scheduler/configuration", &Method::PUT | &Method::POST) => {
             set_scheduler_config(call).await
         }
-        ("raft/configuration", &Method::GET) => json(&call.backend.raft_configuration()),
+        ("raft/configuration", &Method::GET) => json(&call.backend.raft_configuration().await?),
         ("autopilot/health", &Method::GET) => autopilot_health(call).await,
         ("snapshot", &Method::GET) => snapshot_save(call).await,
         ("snapshot", &Method::PUT | &Method::POST) => snapshot_restore(call).await,

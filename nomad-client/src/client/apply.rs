@@ -19,6 +19,8 @@ pub struct Assignment {
     pub full: bool,
     /// New or changed ones.
     pub allocs: Vec<Allocation>,
+    /// Whether they come with the begin of a connection, when the servers may have been told less than they say.
+    pub resync: bool,
     /// Those that the servers no longer know.
     pub removed: Vec<AllocId>,
 }
@@ -34,6 +36,7 @@ impl Core {
     pub(crate) fn assign(self: &Arc<Self>, assignment: Assignment) {
         let Assignment {
             full,
+            resync,
             allocs,
             mut removed,
         } = assignment;
@@ -41,6 +44,11 @@ impl Core {
             let sent: BTreeSet<AllocId> = allocs.iter().map(|alloc| alloc.id).collect();
             let known: Vec<AllocId> = self.shared.allocs.lock().keys().copied().collect();
             removed.extend(known.into_iter().filter(|id| !sent.contains(id)));
+        }
+        if resync {
+            for alloc in &allocs {
+                self.tell_again(alloc);
+            }
         }
         for alloc in allocs {
             match self.shared.runner(&alloc.id) {
@@ -90,6 +98,18 @@ impl Core {
         runner.dispatch(Event::Update(Box::new(alloc)));
         if reconnected {
             runner.dispatch(Event::Reconnected);
+        }
+    }
+
+    /// Reports an allocation once more that has ended here, and of which the servers do not know that: theirs may come
+    /// from a snapshot.
+    fn tell_again(&self, theirs: &Allocation) {
+        let Some(runner) = self.shared.runner(&theirs.id) else {
+            return;
+        };
+        let ours = runner.client_update();
+        if ours.client_status.is_terminal() && !theirs.client_terminal() {
+            self.shared.reporter.push(ours);
         }
     }
 

@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
 
 pub use self::apply::Assignment;
 pub use self::meta::{MetaError, NodeMetaView};
@@ -98,7 +99,7 @@ pub enum StartError {
 /// A running client. Clones share it.
 #[derive(Clone)]
 pub struct Client {
-    core: Arc<Core>,
+    pub(crate) core: Arc<Core>,
 }
 
 pub(crate) struct Core {
@@ -113,6 +114,11 @@ pub(crate) struct Core {
     pub(crate) registered: watch::Sender<bool>,
     pub(crate) servers: Mutex<Vec<String>>,
     pub(crate) servers_changed: Notify,
+    /// Servers that the agent told of, asked again when none of those that the servers named answers.
+    pub(crate) seeds: Mutex<Vec<String>>,
+    /// The connection on which the node is registered.
+    pub(crate) channel: Mutex<Option<Channel>>,
+    pub(crate) connector: Arc<dyn Connector>,
     /// Meta of the configuration, and what was set since.
     pub(crate) meta: Mutex<meta::NodeMeta>,
     pub(crate) heartbeats: Mutex<HeartbeatStop>,
@@ -192,6 +198,16 @@ impl Client {
                     .collect(),
             ),
             servers_changed: Notify::new(),
+            seeds: Mutex::new(
+                shared
+                    .config
+                    .servers
+                    .iter()
+                    .map(ToString::to_string)
+                    .collect(),
+            ),
+            channel: Mutex::new(None),
+            connector: deps.connector,
             meta: Mutex::new(meta),
             heartbeats: Mutex::new(HeartbeatStop::new(now, false)),
             heartbeats_changed: Notify::new(),
@@ -206,7 +222,7 @@ impl Client {
         let client = Self { core };
         client.core.restore().await?;
         client
-            .spawn_loops(deps.local_api, deps.connector, Box::pin(serve_templates))
+            .spawn_loops(deps.local_api, Box::pin(serve_templates))
             .await;
         Ok(client)
     }
@@ -214,7 +230,6 @@ impl Client {
     async fn spawn_loops(
         &self,
         local_api: Arc<dyn LocalApi>,
-        connector: Arc<dyn Connector>,
         serve_templates: futures::future::BoxFuture<'static, ()>,
     ) {
         let mut loops = self.core.loops.lock().await;
@@ -229,7 +244,7 @@ impl Client {
             });
         };
         let core = || self.core.clone();
-        spawn(Box::pin(conn::run(core(), local_api, connector)));
+        spawn(Box::pin(conn::run(core(), local_api)));
         spawn(Box::pin(gc::run(core())));
         spawn(Box::pin(apply::stop_when_disconnected(core())));
         spawn(Box::pin(drivers::watch_health(core())));

@@ -18,6 +18,9 @@ use crate::fs::{
 use crate::metrics::RequestTimer;
 use crate::runner::{AllocRunner, AllocUsage, CommandError};
 
+/// Addresses of servers kept for the time when none of those that the servers named answers.
+const MAX_SEEDS: usize = 64;
+
 /// A command to run in a task.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ExecOptions {
@@ -105,12 +108,16 @@ impl Client {
     /// Tells of further servers.
     pub fn add_servers(&self, addresses: impl IntoIterator<Item = String>) {
         let mut servers = self.core.servers.lock();
+        let mut seeds = self.core.seeds.lock();
         for address in addresses {
+            if !seeds.contains(&address) && seeds.len() < MAX_SEEDS {
+                seeds.push(address.clone());
+            }
             if !servers.contains(&address) {
                 servers.push(address);
             }
         }
-        drop(servers);
+        drop((servers, seeds));
         self.core.servers_changed.notify_one();
     }
 

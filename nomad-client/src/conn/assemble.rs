@@ -43,7 +43,10 @@ impl Assembler {
         for row in &part.jobs {
             jobs.push(cache.intern(unpack::<Job>(&row.job)?));
         }
-        let mut assignment = Assignment::default();
+        let mut assignment = Assignment {
+            resync: part.full,
+            ..Assignment::default()
+        };
         for row in &part.allocs {
             let mut alloc: Allocation = unpack(&row.alloc)?;
             let job = jobs.get(row.job as usize).ok_or(PartError::NoJob {

@@ -4,6 +4,7 @@
 //! client runs; what was not acknowledged is sent again.
 
 mod assemble;
+mod forward;
 mod servers;
 mod session;
 mod tunnel;
@@ -16,6 +17,7 @@ use nomad_proto::TunnelIo;
 use nomad_template::BufferedConn;
 use tonic::transport::{Channel, Endpoint};
 
+pub use self::forward::NoServer;
 use crate::client::Core;
 use servers::ServerList;
 
@@ -79,11 +81,7 @@ fn describe(error: &dyn std::error::Error) -> String {
 }
 
 /// Keeps the node connected until the client ends.
-pub(crate) async fn run(
-    core: Arc<Core>,
-    local_api: Arc<dyn LocalApi>,
-    connector: Arc<dyn Connector>,
-) {
+pub(crate) async fn run(core: Arc<Core>, local_api: Arc<dyn LocalApi>) {
     let mut servers = ServerList::new(core.servers.lock().clone());
     loop {
         // The agent may have found servers meanwhile.
@@ -92,11 +90,12 @@ pub(crate) async fn run(
             core.servers_changed.notified().await;
             continue;
         };
-        let end = match connector.connect(&address).await {
+        let end = match core.connector.connect(&address).await {
             Ok(channel) => session::run(&core, &local_api, channel, &mut servers).await,
             Err(error) => session::End::Lost(error),
         };
         core.registered.send_replace(false);
+        *core.channel.lock() = None;
         core.shared
             .reporter
             .with(crate::machine::outbox::Outbox::requeue);
@@ -108,6 +107,10 @@ pub(crate) async fn run(
             }
             session::End::Lost(reason) => {
                 let pause = servers.failed(jitter);
+                // All that the servers named are gone: those that were configured may know where the others are.
+                if servers.all_failed() {
+                    servers.learn(&core.seeds.lock());
+                }
                 tracing::debug!(
                     server = address,
                     reason,

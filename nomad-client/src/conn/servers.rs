@@ -81,6 +81,11 @@ impl ServerList {
         doubled.min(MAX_PAUSE).mul_f64(0.5 + jitter / 2.0)
     }
 
+    /// Whether each that is known has failed since the last success.
+    pub(super) fn all_failed(&self) -> bool {
+        self.failures as usize >= self.addresses.len()
+    }
+
     /// Another server was named: it is tried at once, unless servers send the node in circles.
     pub(super) fn redirected(&mut self, jitter: f64) -> Duration {
         self.failures = self.failures.saturating_add(1);
@@ -122,8 +127,10 @@ mod tests {
         for _ in 0..40 {
             assert!(servers.failed(0.99) <= MAX_PAUSE);
         }
+        assert!(servers.all_failed());
         servers.succeeded();
         assert_eq!(servers.failed(0.0), first);
+        assert!(!servers.all_failed(), "two others are left to try");
     }
 
     #[test]

@@ -56,6 +56,7 @@ pub(super) async fn run(
         up,
         assembler: Assembler::default(),
         tunnels: Tunnels::new(channel.clone(), local_api.clone()),
+        channel: channel.clone(),
         registered: false,
         reported: false,
         heartbeat_seq: 0,
@@ -68,7 +69,7 @@ pub(super) async fn run(
     if let Err(end) = session.register().await {
         return end;
     }
-    let mut client = node_client(channel);
+    let mut client = node_client(channel.clone());
     let opening = client.connect(ReceiverStream::new(queue));
     let mut down = match tokio::time::timeout(REGISTER_TIMEOUT, opening).await {
         Ok(Ok(response)) => response.into_inner(),
@@ -108,6 +109,7 @@ struct Session<'a> {
     up: mpsc::Sender<NodeUp>,
     assembler: Assembler,
     tunnels: Tunnels,
+    channel: Channel,
     registered: bool,
     /// Whether a first batch, maybe empty, was sent.
     reported: bool,
@@ -216,6 +218,7 @@ impl Session<'_> {
                     self.registered = true;
                     self.servers.succeeded();
                     tracing::info!(node = %self.core.node_id(), "registered");
+                    *self.core.channel.lock() = Some(self.channel.clone());
                     self.core.registered.send_replace(true);
                 }
                 self.report().await

@@ -275,6 +275,43 @@ fn leadership_is_handed_over() {
 }
 
 #[test]
+fn a_server_that_still_takes_a_snapshot_does_not_campaign() {
+    let mut sim = quiet_sim(&[1]);
+    sim.settle();
+    for n in 0..5 {
+        sim.propose(1, &format!("{n}")).unwrap();
+    }
+    sim.settle();
+    sim.join(2);
+    // Its disk has the snapshot and says so, but its state machine is slow to take it.
+    sim.hold_jobs(2, true);
+    sim.change(1, &[Change::AddVoter(2, info(2))]).unwrap();
+    sim.run(HEARTBEAT_TICKS * 4);
+    assert_eq!(sim.installs, 0);
+    assert!(
+        sim.core(2).base().index > 5,
+        "the log begins behind the snapshot"
+    );
+    // Asked to lead, it waits for another call.
+    sim.with(1, |core| core.transfer(Some(2))).unwrap();
+    sim.run(5);
+    assert_eq!(sim.leader(), Some(1));
+    // Nor does it begin an election by itself, however long the leader is away.
+    sim.cut(1);
+    sim.run(5 * ELECTION_TICKS);
+    assert_eq!(sim.core(2).role(), Role::Follower);
+    sim.heal();
+    sim.hold_jobs(2, false);
+    let leader = sim.elect();
+    sim.run(10);
+    assert_eq!(sim.installs, 1);
+    sim.with(leader, |core| core.transfer(Some(2))).unwrap();
+    sim.run(10);
+    assert_eq!(sim.leader(), Some(2));
+    assert_eq!(sim.applied(2).len(), 5);
+}
+
+#[test]
 fn lease_reads_cost_one_round_per_lease() {
     let mut sim = quiet_sim(&[1, 2, 3]);
     let leader = sim.elect();

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use nomad_core::eval::{EvalStatus, EvalTrigger, Evaluation};
+use nomad_core::job::JobStatus;
 use nomad_core::node::{NodeEvent, NodeStatus};
 use nomad_core::scheduler_config::SchedulerConfiguration;
 use nomad_core::view::ClusterView as _;
@@ -34,6 +35,10 @@ const FOLLOW_UP_DELAY: Nanos = Nanos::mins(1);
 const FOLLOW_UP_JITTER: Nanos = Nanos::mins(5);
 /// A node whose status could not be written is looked at again after this span.
 const MISSED_RETRY: Nanos = Nanos::secs(1);
+/// How long nodes get to report what they run after a snapshot was restored, before every job is looked at.
+const RESTORE_SETTLE: Nanos = Nanos::secs(5);
+/// Evaluations written in one log entry then.
+const EVALS_PER_ENTRY: usize = 1000;
 
 /// Gauges are written at most this often.
 const GAUGE_INTERVAL: Nanos = Nanos::secs(1);
@@ -164,7 +169,10 @@ impl LeaderLoop {
     fn take(&mut self, item: &FeedItem) {
         self.gauges_changed();
         match &item.changes {
-            None => self.rebuild(),
+            None => {
+                self.rebuild();
+                self.look_again(RESTORE_SETTLE);
+            }
             // Contained in the state that was read when the loops were rebuilt.
             Some(_) if item.state.last_index() <= self.state.last_index() => {}
             Some(changes) => {
@@ -202,6 +210,39 @@ impl LeaderLoop {
             .map(|job| (&**job, state.periodic_launch(&job.key())));
         let actions = self.periodic.recover(jobs, now);
         self.follow_periodic(actions);
+    }
+
+    /// Has every job evaluated after a snapshot was restored: what runs on the nodes may no longer be what the state
+    /// says. The nodes get a moment to report first.
+    fn look_again(&mut self, after: Nanos) {
+        let now = self.now();
+        let state = self.state.clone();
+        let evals: Vec<Evaluation> = state
+            .jobs()
+            .filter(|job| {
+                !job.stopped()
+                    && job.status != JobStatus::Dead
+                    && !job.is_periodic()
+                    && !job.is_parameterized()
+            })
+            .map(|job| Evaluation {
+                id: self.inner.ids.fresh(),
+                namespace: job.namespace.clone(),
+                job_id: job.id.clone(),
+                job_type: job.job_type,
+                priority: job.priority,
+                job_modify_index: job.job_modify_index,
+                triggered_by: EvalTrigger::NodeUpdate,
+                wait_until: now + after,
+                create_time: now,
+                modify_time: now,
+                ..Evaluation::default()
+            })
+            .collect();
+        for evals in evals.chunks(EVALS_PER_ENTRY) {
+            let evals = evals.to_vec();
+            self.propose(Purpose::Found, EvalUpsert { evals, now });
+        }
     }
 
     /// Gives a new cluster its id and its scheduler configuration.

@@ -125,6 +125,13 @@ impl Sessions {
         }
     }
 
+    /// Ends all streams; the nodes open new ones.
+    pub(crate) fn close_all(&self) {
+        for inbox in self.by_node.read().values() {
+            inbox.closed.cancel();
+        }
+    }
+
     /// Tells all streams to look at everything.
     pub(crate) fn notify_all(&self) {
         for inbox in self.by_node.read().values() {

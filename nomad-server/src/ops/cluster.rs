@@ -12,6 +12,9 @@ use crate::error::ServerError;
 use crate::rpc::peers::Peers;
 use crate::server::Server;
 
+/// How long another server may take to open a stream.
+const REACH_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
 impl Server {
     /// Gives a new cluster its first members, this server among them. Every one of them must be given the same; one
     /// that has members already is left alone.
@@ -57,16 +60,29 @@ impl Server {
             Err(error) => return Err(error),
             Ok(_) => return Err(ServerError::internal("this server leads itself")),
         };
-        let channel = Peers::channel(&leader).map_err(|error| {
-            ServerError::internal(format!("address {leader} of the leader: {error}"))
-        })?;
-        let (outbound, chunks) = Outbound::new();
-        match server_client(channel).forward(chunks).await {
-            Ok(response) => Ok(outbound.connect(response.into_inner())),
-            Err(status) => {
-                tracing::debug!(leader, error = status.message(), "cannot forward");
+        match Self::reach(&leader).await {
+            Ok(io) => Ok(io),
+            Err(error) => {
+                tracing::debug!(leader, %error, "cannot forward");
                 Err(ServerError::NoLeader)
             }
+        }
+    }
+
+    /// A byte stream on which HTTP is spoken to the API of the server at `host:port`.
+    pub async fn reach(address: &str) -> Result<TunnelIo, ServerError> {
+        let unreachable = |error: String| {
+            ServerError::internal(format!("server {address} cannot be reached: {error}"))
+        };
+        let channel = Peers::channel(address).map_err(|error| unreachable(error.to_string()))?;
+        let (outbound, chunks) = Outbound::new();
+        let opening = async { server_client(channel).forward(chunks).await };
+        match tokio::time::timeout(REACH_TIMEOUT, opening).await {
+            Ok(Ok(response)) => Ok(outbound.connect(response.into_inner())),
+            Ok(Err(status)) => Err(unreachable(status.message().to_owned())),
+            Err(_) => Err(ServerError::Timeout {
+                what: "another server",
+            }),
         }
     }
 }

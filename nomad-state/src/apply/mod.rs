@@ -8,6 +8,7 @@ mod job;
 mod job_status;
 mod node;
 mod plan;
+mod restore;
 mod summary;
 mod variable;
 
@@ -20,6 +21,9 @@ use crate::namespace::NamespaceUse;
 use crate::table::ChangeSet;
 use crate::tables::Txn;
 use crate::variable::VariableOutcome;
+
+pub(crate) use self::restore::Restoring;
+pub use self::restore::{MAX_CHUNK_BYTES, MAX_RESTORE_BYTES};
 
 /// A command that was applied.
 #[derive(Debug, Clone)]
@@ -47,6 +51,8 @@ pub enum Reply {
     Set(bool),
     /// What became of a write of a Variable.
     Variable(VariableOutcome),
+    /// The whole state was replaced by a snapshot.
+    Restored,
 }
 
 /// A command does not fit the state. Nothing was changed.
@@ -129,5 +135,6 @@ pub(crate) fn apply(txn: &mut Txn, command: &Command) -> Result<Reply, ApplyErro
         }
         Command::RootKeyStateSet(c) => done(variable::root_key_state(txn, c)),
         Command::RootKeyDelete(c) => done(variable::root_key_delete(txn, c)),
+        Command::SnapshotChunk(c) => restore::chunk(txn, c),
     }
 }

@@ -31,6 +31,7 @@ fn unknown_configuration_keys_are_errors_with_their_place() {
     let options = Options {
         config: extra.to_owned(),
         dev: true,
+        ..Options::default()
     };
     let agent = Agent::prepare(&binary, &options).expect("prepare");
     let config = std::fs::read_to_string(agent.root().join("agent.hcl")).expect("read");

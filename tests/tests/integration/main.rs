@@ -2,8 +2,10 @@
 
 mod agents;
 mod bad_input;
+mod cluster;
 mod jobs;
 mod restarts;
+mod snapshots;
 mod tasks;
 mod templates;
 mod variables;

@@ -9,7 +9,7 @@ fn tasks_see_their_environment_interpolated() {
     let binary = binary!();
     let options = Options {
         config: "client {\n  meta {\n    rack = \"r7\"\n  }\n}\n".to_owned(),
-        dev: false,
+        ..Options::default()
     };
     let agent = Agent::with(&binary, &options);
     let mut shown = job::batch("env", 1, "env; pwd");

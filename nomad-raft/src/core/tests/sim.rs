@@ -52,6 +52,8 @@ struct Node {
     snapshots: MemSnapshots,
     disk: VecDeque<Persist>,
     hold_disk: bool,
+    /// The state machine takes nothing for now.
+    hold_jobs: bool,
     jobs: VecDeque<Job>,
     /// Applied entries with data.
     state: Vec<(u64, String)>,
@@ -142,6 +144,7 @@ impl Sim {
                 snapshots: MemSnapshots::new(),
                 disk: VecDeque::new(),
                 hold_disk: false,
+                hold_jobs: false,
                 jobs: VecDeque::new(),
                 state: Vec::new(),
                 position: LogPosition::default(),
@@ -279,6 +282,10 @@ impl Sim {
 
     pub(super) fn hold_disk(&mut self, id: u64, hold: bool) {
         self.nodes.get_mut(&id).expect("exists").hold_disk = hold;
+    }
+
+    pub(super) fn hold_jobs(&mut self, id: u64, hold: bool) {
+        self.nodes.get_mut(&id).expect("exists").hold_jobs = hold;
     }
 
     /// Power off; of what was not synced the first `kept` writes survive.
@@ -513,6 +520,9 @@ impl Sim {
     }
 
     fn work(&mut self, id: u64) {
+        if self.nodes[&id].hold_jobs {
+            return;
+        }
         while let Some(job) = self.nodes.get_mut(&id).and_then(|n| n.jobs.pop_front()) {
             match job {
                 Job::Apply(entries) => self.apply(id, entries),
