@@ -18,7 +18,7 @@ const GROUPS: [(&str, Option<u64>); 7] = [
     ("parsing", Some(100)),
     ("jobs", Some(85)),
     ("allocs", Some(75)),
-    ("variables", None),
+    ("variables", Some(100)),
     ("acl", None),
 ];
 const CLI_BAR: u64 = 78;
