@@ -207,3 +207,73 @@ pub fn verify_node(
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use nomad_core::ids::Uuid;
+    use nomad_core::job::{Job, TaskGroup, VolumeRequest};
+    use nomad_core::memory_view::MemoryView;
+    use nomad_core::node::{HostVolume, Node};
+
+    use super::*;
+
+    fn alloc(number: u8, job: &Arc<Job>, node: NodeId) -> Arc<Allocation> {
+        Arc::new(Allocation {
+            id: AllocId(Uuid([number; 16])),
+            name: format!("db.main[{number}]"),
+            job: Some(Arc::clone(job)),
+            task_group: "main".to_owned(),
+            node_id: node,
+            ..Allocation::default()
+        })
+    }
+
+    #[test]
+    fn a_dynamic_volume_has_one_single_writer() {
+        let mut node = Node {
+            id: NodeId(Uuid([9; 16])),
+            status: NodeStatus::Ready,
+            ..Node::default()
+        };
+        let volume = HostVolume {
+            name: "data".to_owned(),
+            id: "v1".to_owned(),
+            ..HostVolume::default()
+        };
+        node.host_volumes.insert("data".to_owned(), volume);
+        let mut group = TaskGroup {
+            name: "main".to_owned(),
+            ..TaskGroup::default()
+        };
+        let request = VolumeRequest {
+            kind: "host".to_owned(),
+            source: "data".to_owned(),
+            access_mode: "single-node-single-writer".to_owned(),
+            ..VolumeRequest::default()
+        };
+        group.volumes.insert("data".to_owned(), request);
+        let job = Arc::new(Job {
+            task_groups: vec![group],
+            ..Job::default()
+        });
+        let both = [alloc(1, &job, node.id), alloc(2, &job, node.id)];
+        let verify = |node: &Node, placements: &[Arc<Allocation>]| {
+            let mut view = MemoryView::default();
+            view.put_node(node.clone());
+            let part = NodePart {
+                placements,
+                ..NodePart::default()
+            };
+            verify_node(&view, node.id, &part, &Overlay::default())
+        };
+        assert_eq!(verify(&node, &both[..1]), Ok(()));
+        let refused = verify(&node, &both).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "conflicting claims for host volume with single-writer"
+        );
+        // A static volume belongs to whoever names it.
+        node.host_volumes.get_mut("data").unwrap().id.clear();
+        assert_eq!(verify(&node, &both), Ok(()));
+    }
+}
