@@ -45,6 +45,15 @@ struct Acknowledged {
     runs: usize,
 }
 
+/// Ends the load when a round is over.
+struct StopLoad<'a>(&'a AtomicBool);
+
+impl Drop for StopLoad<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 /// Registers batch jobs, each with its own end, until told to stop; gives those that were answered 200.
 fn load(port: u16, round: usize, stop: &AtomicBool) -> Vec<Acknowledged> {
     let mut acknowledged = Vec::new();
@@ -86,6 +95,8 @@ fn nothing_acknowledged_is_lost_or_doubled() {
         let found = Mutex::new(Vec::new());
         let port = agent.http_port;
         std::thread::scope(|scope| {
+            // Also when this round fails: the load must not go on for ever.
+            let _stop = StopLoad(&stop);
             scope.spawn(|| {
                 let jobs = load(port, round, &stop);
                 *found.lock().expect("no other holder") = jobs;
@@ -108,7 +119,6 @@ fn nothing_acknowledged_is_lost_or_doubled() {
                 let now = agent.supervisor()?;
                 (round % 3 == 0 || Some(now) != supervisor).then_some(())
             });
-            stop.store(true, Ordering::Relaxed);
         });
         acknowledged.extend(found.into_inner().expect("no other holder"));
         check_services(&agent, &services, &pids);
