@@ -340,6 +340,10 @@ fn heredocs_end_with_their_marker() {
             "job \"x\" {\n  region = <<EOT\n%{ if true }\nEOT\n  namespace = <<EOT\n%{ endif }\nEOT\n}\n",
             "Unterminated template directive",
         ),
+        (
+            "job \"x\" {\n  region = \"%{ if true }a\", b = \"c%{ endif }\"\n}\n",
+            "Unterminated template directive",
+        ),
         ("job \"x\" {\n  region = 1\r\r\n}\n", "Invalid character"),
         ("job \"x\ny\" {\n}\n", "Invalid multi-line string"),
     ] {

@@ -75,6 +75,31 @@ impl<'a> Converter<'a> {
         }
     }
 
+    /// A directive must end within its quotes; hcl-edit would read on behind them.
+    pub(super) fn refuse_quotes(&mut self, range: Range<usize>) {
+        let mut escaped = false;
+        for (at, c) in self.text[range.clone()].char_indices() {
+            match c {
+                _ if escaped => escaped = false,
+                '\\' => escaped = true,
+                '"' => {
+                    let at = range.start + at;
+                    self.diagnostics.push(
+                        Diagnostic::at(
+                            self.sources,
+                            self.span(at..at + 1),
+                            "Unterminated template directive",
+                            "The text ends before the last template directive in it does.",
+                        )
+                        .hint("Close it with %{ endif } or %{ endfor }."),
+                    );
+                    return;
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// A heredoc ends with the first line that is its marker; in a directive hcl-edit would read on behind it.
     fn refuse_open_directive(&mut self, span: Span, marker: &str) {
         let text = &self.text[span.start as usize..span.end as usize];

@@ -92,7 +92,10 @@ fn flatten(
                     _ => literal.value().clone(),
                 };
                 if !raw && let Some(span) = converter.range_of(literal) {
-                    converter.refuse_line_breaks(span);
+                    converter.refuse_line_breaks(span.clone());
+                    if nested {
+                        converter.refuse_quotes(span);
+                    }
                 }
                 if raw {
                     // HCL sees every line of a heredoc as a literal of its own.
