@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::banner::{self, Shown};
 use crate::build::Agent;
-use crate::config::{Config, Problem, parse_flags};
+use crate::config::{Config, Flags, Problem, parse_flags};
 use crate::telemetry::logs;
 
 /// How long a graceful leave may take.
@@ -20,8 +20,8 @@ const LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
 /// # Errors
 /// The agent cannot start. Mistakes in the configuration are printed, and give exit code 1.
 pub fn run(args: &[String]) -> anyhow::Result<i32> {
-    let loaded = parse_flags(args).and_then(|flags| Config::load(&flags));
-    let (config, warnings) = match loaded {
+    let loaded = parse_flags(args).and_then(|flags| Ok((Config::load(&flags)?, flags)));
+    let ((config, warnings), flags) = match loaded {
         Ok(loaded) => loaded,
         Err(problems) => {
             complain(&problems);
@@ -33,7 +33,7 @@ pub fn run(args: &[String]) -> anyhow::Result<i32> {
         .enable_all()
         .build()
         .context("start runtime")?;
-    runtime.block_on(agent(config, warnings))
+    runtime.block_on(agent(config, warnings, flags))
 }
 
 fn complain(problems: &[Problem]) {
@@ -56,7 +56,23 @@ fn raise_file_limit() {
     let _ = setrlimit(Resource::Nofile, raised);
 }
 
-async fn agent(config: Config, warnings: Vec<String>) -> anyhow::Result<i32> {
+/// Reads the files again and takes over what can change while the agent runs: the level of the log. One that cannot
+/// be read changes nothing.
+fn reload(flags: &Flags) {
+    match Config::load(flags) {
+        Ok((config, _)) => {
+            logs::set_level(&config.log_level);
+            tracing::info!(log_level = config.log_level, "configuration reloaded");
+        }
+        Err(problems) => {
+            for problem in problems {
+                tracing::error!(%problem, "configuration is not reloaded");
+            }
+        }
+    }
+}
+
+async fn agent(config: Config, warnings: Vec<String>, flags: Flags) -> anyhow::Result<i32> {
     // Handlers first: a signal during the start must not kill what has just been started.
     let mut interrupt = signal(SignalKind::interrupt()).context("handle SIGINT")?;
     let mut terminate = signal(SignalKind::terminate()).context("handle SIGTERM")?;
@@ -91,7 +107,7 @@ async fn agent(config: Config, warnings: Vec<String>) -> anyhow::Result<i32> {
             }
             _ = hangup.recv() => {
                 banner::print(&["==> Caught signal: hangup".to_owned(), "==> Reloading configuration...".to_owned()]);
-                tracing::warn!("nothing of the configuration can be changed without a restart yet");
+                reload(&flags);
             }
         }
     };

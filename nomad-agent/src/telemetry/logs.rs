@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use anyhow::Context;
@@ -43,22 +44,41 @@ pub(crate) fn watch() -> broadcast::Receiver<Arc<Line>> {
     watchers().subscribe()
 }
 
-/// Reads a level name; OFF is `None`.
-pub(crate) fn level(name: &str) -> Option<LevelFilter> {
-    Some(match name.to_ascii_uppercase().as_str() {
-        "TRACE" => LevelFilter::TRACE,
-        "DEBUG" => LevelFilter::DEBUG,
-        "INFO" => LevelFilter::INFO,
-        "WARN" => LevelFilter::WARN,
-        "ERROR" => LevelFilter::ERROR,
-        "OFF" => LevelFilter::OFF,
-        _ => return None,
-    })
+/// Names of levels from the quietest on.
+const LEVELS: [(&str, LevelFilter); 6] = [
+    ("OFF", LevelFilter::OFF),
+    ("ERROR", LevelFilter::ERROR),
+    ("WARN", LevelFilter::WARN),
+    ("INFO", LevelFilter::INFO),
+    ("DEBUG", LevelFilter::DEBUG),
+    ("TRACE", LevelFilter::TRACE),
+];
+
+/// Place in [`LEVELS`] of the level that is logged now.
+static LEVEL: AtomicUsize = AtomicUsize::new(3);
+
+fn current_level() -> LevelFilter {
+    let at = LEVEL.load(Ordering::Relaxed);
+    LEVELS
+        .get(at)
+        .map_or(LevelFilter::INFO, |(_, level)| *level)
+}
+
+/// Logs at another level from now on; false if there is none of that name.
+pub(crate) fn set_level(name: &str) -> bool {
+    let wanted = LEVELS
+        .iter()
+        .position(|(level, _)| level.eq_ignore_ascii_case(name));
+    let Some(at) = wanted else { return false };
+    LEVEL.store(at, Ordering::Relaxed);
+    // What was found to be of no interest may be so now.
+    tracing::callsite::rebuild_interest_cache();
+    true
 }
 
 /// Starts logging.
 pub(crate) fn start(config: &Config) -> anyhow::Result<()> {
-    let level = level(&config.log_level).context("log_level is unknown")?;
+    anyhow::ensure!(set_level(&config.log_level), "log_level is unknown");
     let file = match &config.log_file {
         None => None,
         Some(path) => Some(
@@ -71,7 +91,6 @@ pub(crate) fn start(config: &Config) -> anyhow::Result<()> {
         ),
     };
     let lines = Lines {
-        level,
         json: config.log_json,
         file: file.map(Mutex::new),
         location: config.log_include_location,
@@ -84,7 +103,6 @@ pub(crate) fn start(config: &Config) -> anyhow::Result<()> {
 
 /// Writes every event as one line.
 struct Lines {
-    level: LevelFilter,
     json: bool,
     location: bool,
     file: Option<Mutex<std::fs::File>>,
@@ -100,7 +118,7 @@ impl<S: Subscriber> Layer<S> for Lines {
             LevelFilter::WARN
         };
         *metadata.level() <= limit
-            && (*metadata.level() <= self.level || watchers().receiver_count() > 0)
+            && (*metadata.level() <= current_level() || watchers().receiver_count() > 0)
     }
 
     fn on_event(&self, event: &Event<'_>, _: LayerContext<'_, S>) {
@@ -125,7 +143,7 @@ impl<S: Subscriber> Layer<S> for Lines {
         });
         let text = plain(&time, level, name, &fields, location.as_deref());
         let json = as_json(&time, level, name, &fields, location.as_deref());
-        if level <= self.level {
+        if level <= current_level() {
             let written = if self.json { &json } else { &text };
             // A log that cannot be written must not stop the agent.
             let _ = io::stdout().lock().write_all(written.as_bytes());

@@ -166,3 +166,38 @@ fn tasks_and_jobs_outlive_a_restart_of_the_agent() {
     assert_eq!(agent.logs(&done_now, "t", "stdout"), "finished\n");
     assert_eq!(agent.allocs("done").len(), 1);
 }
+
+#[test]
+fn a_hangup_reloads_the_level_of_the_log() {
+    let binary = binary!();
+    let mut agent = Agent::start(&binary);
+    let path = agent.root().join("agent.hcl");
+    let config = std::fs::read_to_string(&path).expect("read configuration");
+    let log = agent.root().join("agent.log");
+    let logged = || std::fs::read_to_string(&log).unwrap_or_default();
+    let level = |name: &str| config.replace("\"DEBUG\"", &format!("\"{name}\""));
+    std::fs::write(&path, level("ERROR")).expect("write configuration");
+    process::signal(agent.pid(), Signal::HUP);
+    until("the signal is told", || {
+        logged()
+            .contains("==> Reloading configuration...")
+            .then_some(())
+    });
+    // A broken file changes nothing, and is named with its line.
+    std::fs::write(&path, format!("nonsense = 1\n{}", level("TRACE"))).expect("write");
+    process::signal(agent.pid(), Signal::HUP);
+    until("the mistake is named", || {
+        logged()
+            .contains("agent.hcl:1: unexpected keys nonsense")
+            .then_some(())
+    });
+    assert!(!logged().contains("configuration reloaded"), "INFO was off");
+    std::fs::write(&path, level("INFO")).expect("write configuration");
+    process::signal(agent.pid(), Signal::HUP);
+    until("the new level holds", || {
+        logged()
+            .contains("configuration reloaded log_level=INFO")
+            .then_some(())
+    });
+    assert_eq!(agent.ended(), None);
+}
