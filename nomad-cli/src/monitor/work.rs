@@ -192,7 +192,7 @@ mod tests {
                 .detail("exit_code", code.to_string());
             let state = TaskState {
                 failed: *code != 0,
-                events: vec![event].into(),
+                events: vec![event],
                 ..TaskState::default()
             };
             (format!("t{i}"), state)
