@@ -459,6 +459,9 @@ pub struct NodeEvent {
     pub create_index: u64,
 }
 
+/// How long a node's identity is valid where its pool says nothing else.
+pub const DEFAULT_IDENTITY_TTL: Nanos = Nanos::hours(24);
+
 /// A named set of nodes.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]

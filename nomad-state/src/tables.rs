@@ -7,7 +7,7 @@ use nomad_core::alloc::Allocation;
 use nomad_core::deployment::Deployment;
 use nomad_core::eval::Evaluation;
 use nomad_core::job::{Job, ScalingPolicy};
-use nomad_core::node::{Node, NodePool};
+use nomad_core::node::{DEFAULT_IDENTITY_TTL, Node, NodePool};
 use nomad_core::scheduler_config::SchedulerConfiguration;
 use nomad_core::summary::JobSummary;
 use nomad_core::{AllocId, DeploymentId, EvalId, JobKey, NodeId, Timestamp, Uuid};
@@ -66,6 +66,7 @@ impl Default for Tables {
             let pool = NodePool {
                 name: name.to_owned(),
                 description: description.to_owned(),
+                node_identity_ttl: DEFAULT_IDENTITY_TTL,
                 ..NodePool::default()
             };
             (name.to_owned(), Arc::new(pool))

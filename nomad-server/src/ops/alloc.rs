@@ -30,8 +30,8 @@ impl Server {
         let eval_id = eval.id;
         let transition = DesiredTransition {
             migrate: Some(true),
-            reschedule: reschedule.then_some(true),
-            no_shutdown_delay: no_shutdown_delay.then_some(true),
+            reschedule: Some(reschedule),
+            no_shutdown_delay: Some(no_shutdown_delay),
             ..DesiredTransition::default()
         };
         let command = AllocTransitions {

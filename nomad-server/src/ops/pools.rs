@@ -2,9 +2,8 @@
 //!
 //! Source: HTTP API reference, "Node pools".
 
-use nomad_core::Nanos;
 use nomad_core::job::JobStatus;
-use nomad_core::node::{ALL_NODE_POOL, DEFAULT_NODE_POOL, NodePool};
+use nomad_core::node::{ALL_NODE_POOL, DEFAULT_IDENTITY_TTL, DEFAULT_NODE_POOL, NodePool};
 use nomad_core::view::ClusterView as _;
 use nomad_state::command::{NodePoolDelete, NodePoolUpsert};
 
@@ -15,8 +14,6 @@ use crate::server::Server;
 const MAX_NAME: usize = 128;
 /// Longest description, in bytes.
 pub(super) const MAX_DESCRIPTION: usize = 256;
-/// Lifetime of node identities where a pool names none.
-const DEFAULT_IDENTITY_TTL: Nanos = Nanos::hours(24);
 
 impl Server {
     /// Writes a node pool; gives the index of the write.

@@ -99,6 +99,7 @@ fn revert_and_evaluate(
         let old = txn.tables.jobs.get(&job.key()).cloned();
         let mut job = job.clone();
         job.submit_time = now;
+        job.stable = false;
         job::insert_version(txn, job, old.as_deref(), 0);
     }
     if let Some(eval) = eval {

@@ -36,6 +36,8 @@ pub(super) fn register(txn: &mut Txn, command: &JobRegister) -> Result<Reply, Ap
         }
     }
     job.submit_time = command.now;
+    // Whether a version is stable is found by its deployment, not said by who submits it.
+    job.stable = false;
     let job = insert_version(txn, job, old.as_deref(), command.tracked_versions);
     if let Some(submission) = &command.submission {
         let mut submission = submission.clone();
@@ -123,7 +125,6 @@ pub(super) fn insert_version(
     tracked: usize,
 ) -> Arc<Job> {
     let key = job.key();
-    job.stable = false;
     job.status = old.map_or(JobStatus::Pending, |old| old.status);
     job.status_description = String::new();
     job.modify_index = txn.index;
