@@ -13,7 +13,7 @@ use std::time::Duration;
 
 /// What must agree, in percent of a group's steps. `None`: recorded, but not asked for yet.
 const GROUPS: [(&str, Option<u64>); 7] = [
-    ("agent", Some(85)),
+    ("agent", Some(80)),
     ("nodes", Some(90)),
     ("parsing", Some(100)),
     ("jobs", Some(85)),
